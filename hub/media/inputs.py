@@ -1,0 +1,35 @@
+"""How a file from outside is opened: one forced demuxer, the file protocol alone, an absolute `file:` path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hub.media.settings import MediaSettings
+from hub.media.sniff import DEMUXERS
+
+MAX_ALLOC_BYTES = 1 << 30
+
+
+def input_options(container: str, settings: MediaSettings) -> dict[str, str]:
+    """Options before `-i`. The whitelist alone stops playlists from opening other files; `-f` forbids guessing, too."""
+    demuxer = DEMUXERS[container]
+    return {
+        "protocol_whitelist": "file",
+        "format_whitelist": demuxer,
+        "f": demuxer,
+        "max_pixels": str(settings.max_pixels),
+    }
+
+
+def strict_options(container: str, settings: MediaSettings) -> dict[str, str]:
+    """As `input_options`, and an error in the file is an error of the run."""
+    return {**input_options(container, settings), "err_detect": "explode"}
+
+
+def as_arguments(options: dict[str, str]) -> list[str]:
+    return [word for name, value in options.items() for word in (f"-{name}", value)]
+
+
+def url(path: Path) -> str:
+    """The path so that no name can mean a protocol, an option or a pattern."""
+    return f"file:{path.resolve()}"

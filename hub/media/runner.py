@@ -1,0 +1,184 @@
+"""Run one tool as a disposable child: deadline, stall watch, progress, bounded output, and no child left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from hub.media.sandbox import Confinement, clean_environment, confined
+
+TERMINATE_WITHIN_S = 5.0
+OUTPUT_BYTES = 4 << 20
+TAIL_BYTES = 16 << 10
+_WATCH_EVERY_S = 0.2
+
+
+class Stopped(StrEnum):
+    """Why we ended the tool ourselves."""
+
+    DEADLINE = "deadline"  # it took longer than allowed
+    STALLED = "stalled"  # it made no progress
+    FLOODED = "flooded"  # it wrote more to its standard output than any honest run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How a run ended. `output` is the standard output, `tail` the end of the standard error."""
+
+    exit_code: int  # negative: the signal that ended it
+    output: bytes
+    tail: str
+    seconds: float
+    stopped: Stopped | None = None
+    reached_s: float = 0.0  # how far into the media ffmpeg's progress came
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code == 0 and self.stopped is None
+
+    @property
+    def disk_full(self) -> bool:
+        return "No space left on device" in self.tail or "Disk quota exceeded" in self.tail
+
+    @property
+    def out_of_memory(self) -> bool:
+        killed = self.exit_code == -signal.SIGKILL and self.stopped is None
+        return killed or "Cannot allocate memory" in self.tail
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same run may succeed later: the machine failed, not the file."""
+        return not self.ok and (self.disk_full or self.out_of_memory or self.stopped is Stopped.STALLED)
+
+    @property
+    def says(self) -> str:
+        """The last line that the tool wrote about its failure, for a log."""
+        lines = [line.strip() for line in self.tail.splitlines() if line.strip()]
+        return lines[-1][:300] if lines else f"exit code {self.exit_code}"
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What the reader of the progress and the guard share."""
+
+    started: float
+    moved: float
+    reached_s: float = 0.0
+    output: bytearray = field(default_factory=bytearray)
+    tail: bytearray = field(default_factory=bytearray)
+    stopped: Stopped | None = None
+
+
+async def run(
+    command: Sequence[str],
+    limits: Confinement,
+    *,
+    folder: Path,
+    within_s: float,
+    stall_after_s: float | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> Finished:
+    """Run `command` confined, in `folder`, for `within_s` seconds at most; no child is left when this returns or raises.
+
+    With `stall_after_s` the command must be an ffmpeg with `-progress pipe:1`; `on_progress` then gets the seconds of
+    media done so far.
+    """
+    now = time.monotonic()
+    watch = _Watch(started=now, moved=now)
+    process = await asyncio.create_subprocess_exec(
+        *confined(command, limits),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        cwd=folder,
+        env=clean_environment(folder),
+    )
+    try:
+        async with asyncio.TaskGroup() as group:
+            guard = group.create_task(_guard(process, watch, within_s, stall_after_s), name="media: guard")
+            readers = [
+                group.create_task(_read_tail(process, watch), name="media: errors"),
+                group.create_task(_read_output(process, watch, stall_after_s, on_progress), name="media: output"),
+            ]
+            await asyncio.wait(readers)
+            await process.wait()
+            guard.cancel()
+    finally:
+        # Reached with a living child only when we are cancelled or a reader failed: no mercy, no orphan.
+        if process.returncode is None:
+            _signal_group(process, signal.SIGKILL)
+            await process.wait()
+    return Finished(
+        exit_code=process.returncode if process.returncode is not None else -1,
+        output=bytes(watch.output),
+        tail=watch.tail.decode(errors="replace"),
+        seconds=time.monotonic() - watch.started,
+        stopped=watch.stopped,
+        reached_s=watch.reached_s,
+    )
+
+
+async def _guard(
+    process: asyncio.subprocess.Process, watch: _Watch, within_s: float, stall_after_s: float | None
+) -> None:
+    while watch.stopped is None:
+        await asyncio.sleep(_WATCH_EVERY_S)
+        now = time.monotonic()
+        if now - watch.started > within_s:
+            watch.stopped = Stopped.DEADLINE
+        elif stall_after_s is not None and now - watch.moved > stall_after_s:
+            watch.stopped = Stopped.STALLED
+        elif len(watch.output) > OUTPUT_BYTES:
+            watch.stopped = Stopped.FLOODED
+    _signal_group(process, signal.SIGTERM)
+    await asyncio.sleep(TERMINATE_WITHIN_S)  # cancelled as soon as the process has ended
+    _signal_group(process, signal.SIGKILL)
+
+
+def _signal_group(process: asyncio.subprocess.Process, which: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, which)  # it leads its own session, so its group bears its number
+
+
+async def _read_tail(process: asyncio.subprocess.Process, watch: _Watch) -> None:
+    assert process.stderr is not None  # noqa: S101 - we asked for the pipe
+    while chunk := await process.stderr.read(8192):
+        watch.tail += chunk
+        del watch.tail[:-TAIL_BYTES]
+
+
+async def _read_output(
+    process: asyncio.subprocess.Process,
+    watch: _Watch,
+    stall_after_s: float | None,
+    on_progress: Callable[[float], None] | None,
+) -> None:
+    assert process.stdout is not None  # noqa: S101 - we asked for the pipe
+    rest = b""
+    while chunk := await process.stdout.read(8192):
+        if stall_after_s is None:
+            watch.output += chunk if len(watch.output) <= OUTPUT_BYTES else b""
+            continue
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            _progress(line, watch, on_progress)
+
+
+def _progress(line: bytes, watch: _Watch, on_progress: Callable[[float], None] | None) -> None:
+    name, _, value = line.partition(b"=")
+    if name != b"out_time_us" or not value.strip().isdigit():
+        return  # "N/A" and negative times come before the first packet
+    reached = int(value) / 1_000_000
+    if reached <= watch.reached_s:
+        return
+    watch.reached_s, watch.moved = reached, time.monotonic()
+    if on_progress is not None:
+        on_progress(reached)

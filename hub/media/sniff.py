@@ -1,0 +1,127 @@
+"""What a file is by its first bytes, never by its name: the container that we then force on ffmpeg."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.media.settings import MediaSettings
+from hub.messages import Refusal
+
+HEAD_BYTES = 4096
+
+IMAGES = frozenset({"jpeg", "png", "webp", "bmp", "tiff"})
+DEMUXERS = {
+    "mp4": "mov", "mkv": "matroska", "avi": "avi", "ts": "mpegts", "mpeg": "mpeg", "asf": "asf", "flv": "flv", "mxf": "mxf",
+    "gif": "gif", "wav": "wav", "mp3": "mp3", "flac": "flac", "ogg": "ogg", "aac": "aac", "aiff": "aiff", "amr": "amr",
+    "jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe", "bmp": "bmp_pipe", "tiff": "tiff_pipe",
+}  # fmt: skip
+"""The one demuxer that may open each container. PDF is not here: poppler opens it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sniffed:
+    container: str  # a key of DEMUXERS, or "pdf"
+    size_bytes: int
+
+
+def sniff(path: Path, settings: MediaSettings) -> Sniffed:
+    """The container of the regular file at `path`. Blocks: use a thread.
+
+    Raises: Refusal when it is empty, too large, not a regular file, or no media that we take; OSError.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO must not make us wait
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise Refusal("This is not an ordinary file. Copy the file itself here, not a link to it.")
+        _check_size(status.st_size, settings)
+        container = container_of(os.pread(fd, HEAD_BYTES, 0))
+        if container == "mp3?":
+            container = _behind_id3(fd)
+    finally:
+        os.close(fd)
+    return Sniffed(container=container, size_bytes=status.st_size)
+
+
+def container_of(head: bytes) -> str:
+    """The container that begins with `head`; "mp3?" when only what follows the ID3 tag can tell.
+
+    Raises: Refusal, naming what it is where that helps.
+    """
+    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis"):
+        raise Refusal(
+            "This is a HEIC or AVIF picture, which cannot be used. Save it as JPG or PNG and drop that again."
+        )
+    for offset, magic, container in _MAGIC:
+        if head[offset : offset + len(magic)] == magic:
+            return container
+    if head[:4] in (b"RIFF", b"RF64", b"BW64"):
+        return _riff(head)
+    if _is_transport_stream(head):
+        return "ts"
+    if head[:2] == b"BM" and head[6:10] == b"\x00\x00\x00\x00":
+        return "bmp"
+    if len(head) > 3 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
+        return "aac" if head[1] & 0xF6 == 0xF0 else "mp3"
+    raise _not_media(head)
+
+
+_MAGIC = (
+    (4, b"ftyp", "mp4"), (4, b"moov", "mp4"), (4, b"mdat", "mp4"), (4, b"wide", "mp4"), (4, b"free", "mp4"), (4, b"skip", "mp4"),
+    (0, b"\x1aE\xdf\xa3", "mkv"), (0, b"OggS", "ogg"), (0, b"fLaC", "flac"), (0, b"ID3", "mp3?"), (0, b"#!AMR", "amr"),
+    (0, b"\x00\x00\x01\xba", "mpeg"), (0, b"0&\xb2u\x8ef\xcf\x11", "asf"), (0, b"FLV\x01", "flv"),
+    (0, b"\x06\x0e+4", "mxf"), (0, b"GIF87a", "gif"), (0, b"GIF89a", "gif"), (0, b"\xff\xd8\xff", "jpeg"),
+    (0, b"\x89PNG\r\n\x1a\n", "png"), (0, b"II*\x00", "tiff"), (0, b"MM\x00*", "tiff"), (0, b"%PDF-", "pdf"),
+    (8, b"AIFF", "aiff"), (8, b"AIFC", "aiff"),
+)  # fmt: skip
+
+
+def _riff(head: bytes) -> str:
+    container = {b"WAVE": "wav", b"AVI ": "avi", b"WEBP": "webp"}.get(head[8:12])
+    if container is None:
+        raise _not_media(head)
+    return container
+
+
+def _is_transport_stream(head: bytes) -> bool:
+    # 188-byte packets, or 192 with a time stamp before each (AVCHD cameras).
+    return any(
+        len(head) > start + 4 * packet and all(head[start + n * packet] == 0x47 for n in range(5))
+        for start, packet in ((0, 188), (4, 192))
+    )
+
+
+def _behind_id3(fd: int) -> str:
+    size = os.pread(fd, 4, 6)
+    behind = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(size, (21, 14, 7, 0), strict=False))
+    head = os.pread(fd, 4, behind)
+    if head == b"fLaC":
+        return "flac"
+    return "aac" if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0 else "mp3"
+
+
+def _check_size(size_bytes: int, settings: MediaSettings) -> None:
+    if size_bytes == 0:
+        raise Refusal("This file is empty. Copy it again from where it was made.")
+    if size_bytes > settings.max_file_mib << 20:
+        raise Refusal(
+            "This file is too large: {size} MiB, at most {limit} MiB is taken. Export it with a lower quality.",
+            size=size_bytes >> 20,
+            limit=settings.max_file_mib,
+        )
+
+
+def _not_media(head: bytes) -> Refusal:
+    if b"\x00" not in head and sum(byte < 9 for byte in head) == 0:
+        return Refusal(
+            "This is a text, not a video, sound, picture or PDF, whatever its name says. "
+            "Drop the media file itself; a playlist or a web page cannot be used."
+        )
+    if head[:2] == b"PK":
+        return Refusal(
+            "This is a ZIP or an Office document, which cannot be used. Save it as PDF, picture or video and drop that."
+        )
+    return Refusal("This is not a video, sound, picture or PDF that can be used. Use MP4, MP3, WAV, JPG, PNG or PDF.")
