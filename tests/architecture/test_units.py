@@ -1,0 +1,94 @@
+"""The services stay locked in. The score is a lint; the lines that it does not see are looked at one by one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CONFIG = Path(__file__).parents[2] / "config"
+# What `systemd-analyze security` may give at most, times ten. The player needs display, sound and any broker.
+THRESHOLDS = {
+    "siarhub.service": 15,
+    "siarhub-adopt.service": 15,
+    "siarhub-broker.service": 15,
+    "siarhub-player.service": 17,
+    "siarhub-radio.service": 15,
+}
+needs_systemd_analyze = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not here")
+
+
+def values(unit: str, key: str) -> list[str]:
+    """All words given to a key of a unit, in order."""
+    lines = re.findall(rf"^{key}=(.*)$", (CONFIG / unit).read_text(), re.MULTILINE)
+    return [word for line in lines for word in line.split()]
+
+
+def test_every_service_has_its_threshold() -> None:
+    assert {path.name for path in CONFIG.glob("*.service")} == set(THRESHOLDS)
+
+
+@needs_systemd_analyze
+@pytest.mark.parametrize("unit", THRESHOLDS)
+def test_the_service_is_hardened(unit: str) -> None:
+    command = ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={THRESHOLDS[unit]}"]
+
+    result = subprocess.run([*command, str(CONFIG / unit)], capture_output=True, text=True, timeout=30)
+
+    assert result.returncode == 0, result.stdout.splitlines()[-1:]
+
+
+@needs_systemd_analyze
+@pytest.mark.parametrize("unit", sorted(path.name for path in CONFIG.glob("siarhub*.*")))
+def test_systemd_understands_every_line(unit: str) -> None:
+    result = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(CONFIG / unit)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    said = [line for line in result.stderr.splitlines() if "siarhub" in line and "is not executable" not in line]
+    assert not said
+
+
+@pytest.mark.parametrize("unit", THRESHOLDS)
+def test_nothing_can_be_run_from_where_the_service_may_write(unit: str) -> None:
+    writable = {"/tmp", *values(unit, "ReadWritePaths"), *values(unit, "BindPaths")}
+    writable |= {f"/var/lib/{name}" for name in values(unit, "StateDirectory")}
+    writable |= {f"/run/{name}" for name in values(unit, "RuntimeDirectory")}
+
+    assert writable <= set(values(unit, "NoExecPaths"))  # by name: a parent does not reach the mounts below it
+
+
+@pytest.mark.parametrize("unit", [name for name in THRESHOLDS if name != "siarhub-adopt.service"])
+def test_a_service_that_ends_is_started_again_for_ever(unit: str) -> None:
+    assert values(unit, "Restart") == ["always"]
+    assert values(unit, "StartLimitIntervalSec") == ["0"]
+
+
+@pytest.mark.parametrize("unit", ["siarhub.service", "siarhub-player.service"])
+def test_a_service_that_hangs_is_started_again(unit: str) -> None:
+    assert values(unit, "Type") == ["notify"]
+    assert int(values(unit, "WatchdogSec")[0]) <= 60
+
+
+def test_the_hub_can_move_between_peoples_folders_and_ask_for_leases() -> None:
+    assert values("siarhub.service", "ReadWritePaths") == ["/srv/siarhub"]  # two mounts: a rename between them is EXDEV
+    assert values("siarhub.service", "AmbientCapabilities") == ["CAP_LEASE"]
+    assert values("siarhub.service", "CapabilityBoundingSet") == ["CAP_LEASE"]
+    assert values("siarhub.service", "PrivateUsers") == []  # there, a capability says nothing about the host's files
+
+
+def test_the_hub_can_lock_its_own_ffmpeg_in() -> None:
+    allowed = values("siarhub.service", "SystemCallFilter")
+
+    assert {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} <= set(allowed)
+
+
+def test_orders_reach_the_ledger_whoever_gives_them() -> None:
+    assert values("siarhub.service", "UMask") == ["0007"]
+    assert values("siarhub.service", "StateDirectoryMode") == ["2770"]  # SQLite's side files get the folder's group
