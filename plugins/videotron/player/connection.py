@@ -1,0 +1,169 @@
+"""The player's one connection to the broker, made again for ever; the only file that knows aiomqtt."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from plugins.videotron.player.ports import Log
+from plugins.videotron.player.settings import BrokerSettings, TlsSettings, password_of
+from plugins.videotron.protocol import MAX_BLOCK_BYTES
+
+LONGEST_BACKOFF_S = 30.0
+WILL_DELAY_S = 30
+
+
+class Listener(Protocol):
+    async def connected(self) -> None:
+        """The connection stands: subscribe and say how things are."""
+
+    async def take(self, topic: str, payload: bytes) -> None:
+        """Deal with a message; it is acknowledged when this returns. Raises nothing on purpose."""
+
+
+class Connection:
+    """Publishes and subscribes while there is a broker; says so when there is none."""
+
+    def __init__(
+        self, *, settings: BrokerSettings, player: str, will: tuple[str, Callable[[], bytes]], log: Log
+    ) -> None:
+        self._settings = settings
+        self._player = player
+        self._will = will
+        self._log = log
+        self._client: aiomqtt.Client | None = None
+        self._password = password_of(settings)
+        self._subscribed: set[str] = set()
+        self._of_before: set[str] = set()  # what the broker may still hold for us from an earlier connection
+        self._new_session = True
+        self._sending = asyncio.Lock()
+        self.trouble = "not connected yet"
+
+    @property
+    def up(self) -> bool:
+        return self._client is not None
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False) -> bool:
+        """Whether the broker took it; False: there is no connection, say it again later."""
+        client = self._client
+        if client is None:
+            return False
+        try:
+            await client.publish(topic, payload, qos=qos, retain=retain)
+        except aiomqtt.MqttError as error:
+            self._log.warning("publish_failed", topic=topic, reason=str(error))
+            return False
+        return True
+
+    async def subscribe_to(self, topics: dict[str, int]) -> None:
+        """Be subscribed to these topics (with their QoS) and no others; without a connection it waits for the next."""
+        async with self._sending:
+            client = self._client
+            if client is None:
+                return
+            try:
+                if leaving := sorted((self._subscribed | self._of_before) - topics.keys()):
+                    await client.unsubscribe(leaving)
+                    self._subscribed -= set(leaving)
+                    self._of_before -= set(leaving)
+                if joining := sorted(topics.keys() - self._subscribed):
+                    await client.subscribe([(topic, topics[topic]) for topic in joining])
+                    self._subscribed |= set(joining)
+            except aiomqtt.MqttError as error:
+                self._log.warning("subscribe_failed", reason=str(error))
+
+    async def run(self, listener: Listener) -> None:
+        """Keep connected until cancelled, with a pause between attempts that grows to 30 s."""
+        backoff = 0.5
+        while True:
+            try:
+                await self._session(listener)
+            except* (aiomqtt.MqttError, OSError) as failed:
+                reason = str(_first(failed))
+                if reason != self.trouble:
+                    self._log.warning("broker_lost", reason=reason)
+                backoff = 0.5 if self.trouble == "" else min(backoff * 2, LONGEST_BACKOFF_S)
+                self.trouble = reason or "the connection broke"
+            await asyncio.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the players' attempts
+
+    async def _session(self, listener: Listener) -> None:
+        async with self._new_client() as client:
+            _acknowledge_by_hand(client)
+            self._of_before |= self._subscribed
+            self._client, self._new_session, self._subscribed = client, False, set()
+            self.trouble = ""
+            self._log.info("broker_connected", host=self._settings.host, port=self._settings.port)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(listener.connected(), name="mqtt: greet")
+                    group.create_task(self._consume(client, listener), name="mqtt: consume")
+            finally:
+                self._client = None
+
+    async def _consume(self, client: aiomqtt.Client, listener: Listener) -> None:
+        async for message in client.messages:
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            await listener.take(str(message.topic), payload)
+            _acknowledge(client, message)
+
+    def _new_client(self) -> aiomqtt.Client:
+        settings = self._settings
+        connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        connect.ReceiveMaximum = settings.receive_maximum
+        connect.SessionExpiryInterval = settings.session_expiry_s
+        connect.MaximumPacketSize = MAX_BLOCK_BYTES + 4096
+        later = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+        later.WillDelayInterval = WILL_DELAY_S
+        topic, payload = self._will
+        return aiomqtt.Client(
+            settings.host,
+            settings.port,
+            identifier=settings.username or self._player,
+            username=settings.username or (self._player if self._password else None),
+            password=self._password,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=self._new_session,  # later ones resume: the broker has held what was sent during the cut
+            properties=connect,
+            will=aiomqtt.Will(topic, payload(), qos=1, retain=True, properties=later),
+            keepalive=settings.keepalive_s,
+            tls_context=_tls(settings.tls) if settings.tls else None,
+            timeout=10,
+        )
+
+
+def _tls(settings: TlsSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.cert_file is not None:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    return context
+
+
+# aiomqtt 2 acknowledges before our code sees a message; its paho client can be told to wait. Private, so only here.
+
+
+def _acknowledge_by_hand(client: aiomqtt.Client) -> None:
+    _paho(client).manual_ack_set(True)
+
+
+def _acknowledge(client: aiomqtt.Client, message: aiomqtt.Message) -> None:
+    if message.qos:
+        _paho(client).ack(message.mid, message.qos)
+
+
+def _paho(client: aiomqtt.Client) -> Any:
+    return client._client
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

@@ -1,0 +1,84 @@
+"""Keeps the disk in step with the play list: what is verified and may be shown, what is fetched, what is deleted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from datetime import datetime
+
+from plugins.videotron.player.fetching import Fetching
+from plugins.videotron.player.playback import Clip
+from plugins.videotron.player.ports import Log
+from plugins.videotron.player.reconcile import Entry, Plan, plan
+from plugins.videotron.player.store import Store
+from plugins.videotron.protocol import Playlist, PlaylistItem
+
+FETCHED_TOGETHER = 8
+
+
+class Library:
+    """`held` are the hashes of the films that were read whole and found right since this process started."""
+
+    def __init__(self, *, store: Store, fetching: Fetching, log: Log) -> None:
+        self._store = store
+        self._fetching = fetching
+        self._log = log
+        self._suspects: set[str] = set()
+        self.held: set[str] = set()
+        self.broken: set[str] = set()  # right by their hash, and yet mpv cannot play them
+
+    def suspect(self, sha256: str) -> None:
+        """mpv failed on this film: it is read again, and fetched again or left out."""
+        self._suspects.add(sha256)
+
+    def forgive(self) -> None:
+        """A new play list: try again what could not be played."""
+        self.broken.clear()
+
+    async def reconcile(self, playlist: Playlist | None, *, showing: str, now: datetime) -> tuple[Plan, bool]:
+        """The plan for now, carried out but for the showing; True: look again at once, a film was just checked."""
+        await self._check_suspects()
+        unchecked = await self._unchecked(playlist)
+        if unchecked:
+            await self._check(unchecked[0])
+        wanted = plan(playlist, held=self.held, broken=self.broken, now=now)
+        await self._fetching.want(self._first_to_fetch(wanted.fetch, besides=unchecked[1:]))
+        if playlist is not None:
+            await self._sweep(wanted.keep | {showing})
+        return wanted, len(unchecked) > 1
+
+    def clips(self, loop: tuple[Entry, ...]) -> tuple[Clip, ...]:
+        return tuple(Clip(key=e.key, path=self._store.path(e.sha256), item=e.item, sha256=e.sha256) for e in loop)
+
+    async def _check_suspects(self) -> None:
+        while self._suspects:
+            sha256 = self._suspects.pop()
+            if await asyncio.to_thread(self._store.verify, sha256):
+                self.broken.add(sha256)
+                self._log.error("film_left_out", sha256=sha256, reason="its bytes are right, but mpv cannot play it")
+            else:
+                self.held.discard(sha256)
+                self._log.error("film_spoiled", sha256=sha256, found="while playing")
+
+    async def _unchecked(self, playlist: Playlist | None) -> list[str]:
+        if playlist is None:
+            return []
+        present = await asyncio.to_thread(self._store.present)
+        wanted = dict.fromkeys(i.sha256 for i in playlist.items)
+        return [sha256 for sha256 in wanted if sha256 in present and sha256 not in self.held]
+
+    async def _check(self, sha256: str) -> None:
+        if await asyncio.to_thread(self._store.verify, sha256):
+            self.held.add(sha256)
+        else:
+            self._log.error("film_spoiled", sha256=sha256, found="at start")
+
+    def _first_to_fetch(self, fetch: dict[str, PlaylistItem], *, besides: Collection[str]) -> dict[str, PlaylistItem]:
+        missing = {cid: item for cid, item in fetch.items() if item.sha256 not in besides}
+        return dict(list(missing.items())[:FETCHED_TOGETHER])
+
+    async def _sweep(self, keep: frozenset[str]) -> None:
+        gone = await asyncio.to_thread(self._store.sweep, keep)
+        if gone:
+            self.held &= keep
+            self._log.info("films_removed", files=len(gone))

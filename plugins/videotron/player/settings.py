@@ -1,0 +1,174 @@
+"""The player's TOML file, read into frozen models; every error is reported at once, with its key."""
+
+from __future__ import annotations
+
+import tomllib
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hub.api.errors import HubError
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Namespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,3}$")]
+
+
+class BadConfig(HubError):
+    """The configuration cannot be used; `problems` says why, one sentence each, with the key."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TlsSettings(_Table):
+    ca_file: Path | None = Field(
+        None, description="Certificate of the authority that signed the broker's; none: the system's."
+    )
+    cert_file: Path | None = Field(None, description="This player's own certificate, when the broker asks for one.")
+    key_file: Path | None = Field(None, description="The key of this player's certificate.")
+
+
+class BrokerSettings(_Table):
+    host: str = Field("127.0.0.1", description="Name or address of the MQTT broker.")
+    port: int = Field(1883, ge=1, le=65535, description="Port of the broker: 1883 plain, 8883 with TLS.")
+    username: str = Field("", description="User name at the broker; none: the player's id.")
+    password: str = Field("", description="Password at the broker; password_file keeps it out of this file.")
+    password_file: Path | None = Field(None, description="File that holds the password alone; nobody else may read it.")
+    tls: TlsSettings | None = Field(None, description="TLS to the broker; without this table the connection is plain.")
+    namespace: Namespace = Field("led/v1", description="First part of every topic; the same as at the hub.")
+    keepalive_s: int = Field(60, ge=5, le=600, description="How often the connection is proved alive.")
+    session_expiry_s: int = Field(
+        60, ge=0, le=3600, description="How long the broker holds what was sent during a cut."
+    )
+    receive_maximum: int = Field(
+        1, ge=1, le=20, description="Blocks in flight; 1 before mosquitto 2.0.13, 2 from there."
+    )
+
+    @model_validator(mode="after")
+    def _one_password(self) -> BrokerSettings:
+        if self.password and self.password_file:
+            raise ValueError("give password or password_file, not both")
+        return self
+
+
+class ScreenSettings(_Table):
+    width: int = Field(description="Width of the screen in pixels, as the hub's roster has it.", ge=16, le=16384)
+    height: int = Field(description="Height of the screen in pixels.", ge=16, le=16384)
+    x: int = Field(0, ge=0, le=32768, description="Where the picture begins on the output, from the left, in pixels.")
+    y: int = Field(0, ge=0, le=32768, description="Where the picture begins on the output, from the top, in pixels.")
+    fullscreen: bool = Field(True, description="Take the whole output; the picture lies 1:1 in its top left corner.")
+
+
+class MpvSettings(_Table):
+    program: str = Field("mpv", description="The mpv to run.")
+    vo: Literal["gpu", "drm", "x11", "xv", "sdl", "null"] = Field(
+        "gpu", description="Output: gpu (with or without a desktop), drm, x11, or null for a machine without a screen."
+    )
+    gpu_context: str = Field(
+        "", pattern=r"^[a-z0-9-]*$", description="Context of vo gpu, such as drm; none: mpv finds it."
+    )
+    drm_connector: str = Field("", pattern=r"^[A-Za-z0-9.-]*$", description="Connector of vo drm, such as HDMI-A-1.")
+    drm_mode: str = Field("", pattern=r"^[A-Za-z0-9@.x-]*$", description="Mode of vo drm, such as 1920x1080@50.")
+    hwdec: str = Field("no", pattern=r"^[a-z0-9-]+$", description="Hardware decoding, such as auto-safe, or no.")
+    sound: bool = Field(False, description="Play the sound of the clips.")
+    stalled_after_s: float = Field(
+        10, ge=1, le=120, description="mpv is restarted when the picture stood still this long."
+    )
+
+
+class LimitSettings(_Table):
+    max_file_mb: int = Field(4096, ge=1, description="A larger file is refused, whatever the hub says.")
+    max_total_mb: int = Field(32768, ge=1, description="All files together; what does not fit is refused.")
+    max_entries: int = Field(500, ge=1, le=5000, description="Entries in a play list; a longer list is refused.")
+    keep_free_mb: int = Field(200, ge=0, description="Room left free on the disk; fetching stops before it is used.")
+    max_proofs: int = Field(
+        100_000, ge=100, description="Plays kept while the hub is away; then the newest are lost, and told."
+    )
+
+
+class LogSettings(_Table):
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+    style: Literal["auto", "json", "console"] = Field(
+        "auto", description="json: a line each; auto: console on a terminal."
+    )
+
+
+class PlayerSettings(_Table):
+    player: Name = Field(description="The id of this player, as the hub's roster has it.")
+    state_dir: Path = Field(Path("/var/lib/siarhub-player"), description="Where films, play list and proofs are kept.")
+    fallback: Path | None = Field(
+        None, description="An MP4 to show when nothing else may be; none: a calm gradient is made."
+    )
+    broker: BrokerSettings = Field(default_factory=lambda: BrokerSettings(), description="The MQTT broker.")
+    screen: ScreenSettings = Field(description="The screen.")
+    mpv: MpvSettings = Field(default_factory=lambda: MpvSettings(), description="How mpv shows it.")
+    limits: LimitSettings = Field(
+        default_factory=lambda: LimitSettings(), description="What the hub may ask of this machine."
+    )
+    log: LogSettings = Field(default_factory=lambda: LogSettings(), description="The log.")
+
+
+def load(path: Path) -> PlayerSettings:
+    """The settings in this file; relative paths in it start at its folder.
+
+    Raises: BadConfig with every problem.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadConfig([f"{path}: {error.strerror}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfig([f"{path}: not TOML: {error}"]) from error
+    try:
+        settings = PlayerSettings.model_validate(raw)
+    except ValidationError as error:
+        raise BadConfig([_sentence(path, dict(e)) for e in error.errors()]) from error
+    return _anchored(settings, path.resolve().parent)
+
+
+def password_of(broker: BrokerSettings) -> str | None:
+    """The password, from wherever it is kept; None when there is none.
+
+    Raises: BadConfig when the file cannot be read, or others may read it.
+    """
+    if broker.password_file is None:
+        return broker.password or None
+    try:
+        if broker.password_file.stat().st_mode & 0o077:
+            raise BadConfig([f"broker.password_file: others may read it; chmod 600 {broker.password_file}"])
+        return broker.password_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConfig([f"broker.password_file: {error}"]) from error
+
+
+def is_local(host: str) -> bool:
+    """Whether this broker is on this machine, where a plain connection is nobody's business."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _sentence(path: Path, error: dict[str, object]) -> str:
+    location = error["loc"]
+    key = ".".join(str(part) for part in location) if isinstance(location, tuple) else ""
+    return f"{path}: {key or 'file'}: {error['msg']}"
+
+
+def _anchored(settings: PlayerSettings, folder: Path) -> PlayerSettings:
+    tls = settings.broker.tls
+    if tls is not None:
+        tls = tls.model_copy(update={k: folder / v for k, v in dict(tls).items() if v is not None})
+    password = settings.broker.password_file
+    broker = settings.broker.model_copy(update={"tls": tls, "password_file": password and folder / password})
+    fallback = settings.fallback and folder / settings.fallback
+    return settings.model_copy(
+        update={"state_dir": folder / settings.state_dir, "broker": broker, "fallback": fallback}
+    )

@@ -1,0 +1,151 @@
+"""The films on this machine's disk: named by their hash, whole and verified or still a `.part`. All of it blocks.
+
+There is no journal: what a `.part` holds is found by hashing its blocks again, so a kill at any instruction costs
+nothing that was already written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.api.errors import HubError
+from hub.api.files import fsync_folder, sha256_of
+from plugins.videotron.protocol import BlockList
+
+MB = 1 << 20
+
+
+class NoRoom(HubError):
+    """The disk has no room for this file now."""
+
+
+class BadFile(HubError):
+    """All blocks were right, and yet the whole is not: the list of blocks lies, or the disk does."""
+
+
+@dataclass(slots=True)
+class Part:
+    """A film on its way: `have` has bit i set when block i is verified and written."""
+
+    path: Path
+    blocks: BlockList
+    digests: bytes
+    fd: int
+    have: int = 0
+
+    @property
+    def complete(self) -> bool:
+        return self.have == (1 << self.blocks.n) - 1
+
+    def holds(self, index: int) -> bool:
+        return bool(self.have >> index & 1)
+
+    def fits(self, index: int, data: bytes | memoryview) -> bool:
+        """Whether these are the bytes of that block."""
+        return index < self.blocks.n and hashlib.sha256(data).digest() == self.digests[32 * index : 32 * index + 32]
+
+    def write(self, index: int, data: bytes | memoryview) -> None:
+        """Put a block that `fits` in its place. Raises: OSError, also when the disk is full."""
+        view, offset = memoryview(data), index * self.blocks.block_bytes
+        while view:
+            written = os.pwrite(self.fd, view, offset)
+            view, offset = view[written:], offset + written
+        self.have |= 1 << index
+
+    def close(self) -> None:
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class Store:
+    """The folder of films. A file under its final name was whole, verified and synced when it got that name."""
+
+    def __init__(self, folder: Path, *, keep_free_bytes: int) -> None:
+        self._folder = folder
+        self._keep_free_bytes = keep_free_bytes
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, sha256: str) -> Path:
+        return self._folder / f"{sha256}.mp4"
+
+    def free_bytes(self) -> int:
+        stat = os.statvfs(self._folder)
+        return stat.f_bavail * stat.f_frsize
+
+    def verify(self, sha256: str, size: int | None = None) -> bool:
+        """Whether the film is here and is what its name says; one that is not is deleted, to be fetched again."""
+        path = self.path(sha256)
+        try:
+            if (size is None or path.stat().st_size == size) and sha256_of(path) == sha256:
+                return True
+        except FileNotFoundError:
+            return False
+        except OSError:  # an unreadable sector: the file is as good as gone
+            pass
+        path.unlink(missing_ok=True)
+        return False
+
+    def open_part(self, blocks: BlockList) -> Part:
+        """Begin or resume a film: every block already on the disk is checked again and counted.
+
+        Raises: NoRoom, OSError.
+        """
+        path = self._part_path(blocks.sha256)
+        self._make_sure_of_room(path, blocks.size)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        part = Part(path=path, blocks=blocks, digests=blocks.digests(), fd=fd)
+        try:
+            held = os.fstat(fd).st_size
+            os.ftruncate(fd, blocks.size)
+            for index in range(blocks.n if held else 0):
+                data = os.pread(fd, blocks.block_bytes, index * blocks.block_bytes)
+                part.have |= part.fits(index, data) << index
+        except BaseException:
+            part.close()
+            raise
+        return part
+
+    def finish(self, part: Part) -> Path:
+        """The film under its final name, checked as a whole, durable.
+
+        Raises: BadFile (the part is deleted then), OSError.
+        """
+        if sha256_of(part.path) != part.blocks.sha256:
+            part.close()
+            part.path.unlink(missing_ok=True)
+            raise BadFile(
+                f"{part.blocks.cid}: the blocks fit their list, but the file is not the one that was promised"
+            )
+        os.fsync(part.fd)
+        part.close()
+        target = self.path(part.blocks.sha256)
+        part.path.replace(target)
+        fsync_folder(self._folder)
+        return target
+
+    def sweep(self, keep: frozenset[str]) -> list[str]:
+        """Delete every film, whole or not, whose hash is not in `keep`; returns the names that went."""
+        gone = [p for p in self._folder.iterdir() if p.name.partition(".")[0] not in keep and p.is_file()]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return [path.name for path in gone]
+
+    def present(self) -> frozenset[str]:
+        """The hashes of the films here, by name only: `verify` before playing one."""
+        return frozenset(p.stem for p in self._folder.glob("*.mp4"))
+
+    def _part_path(self, sha256: str) -> Path:
+        return self._folder / f"{sha256}.part"
+
+    def _make_sure_of_room(self, path: Path, size: int) -> None:
+        try:
+            allocated = path.stat().st_blocks * 512
+        except FileNotFoundError:
+            allocated = 0
+        missing = size - allocated + self._keep_free_bytes - self.free_bytes()
+        if missing > 0:
+            raise NoRoom(f"the disk lacks {-(-missing // MB)} MB for a film of {-(-size // MB)} MB")
