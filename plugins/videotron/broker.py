@@ -1,0 +1,206 @@
+"""The one connection to the MQTT broker. Only this module knows aiomqtt (2.x; version 3 is a rewrite)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from hub.api import Clock, Log
+from plugins.videotron.protocol import MAX_DOCUMENT_BYTES, HubState, Topics, encode
+from plugins.videotron.settings import BrokerSettings
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+LASTING_S = 5.0  # a session that held so long was a good one: the next pause is short again
+PUBLISH_WITHIN_S = 60.0
+BLOCK_EXPIRY_S = 120
+MAX_INCOMING = 2000  # beyond it messages are dropped; states come again, proofs are sent until acknowledged
+
+
+class Disconnected(Exception):
+    """The link to the broker is gone; a new session brings everything up to date again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+@dataclass(slots=True)
+class Link:
+    """One session with the broker. Every method raises `Disconnected` when the session has ended."""
+
+    _client: aiomqtt.Client
+    _slots: asyncio.Semaphore
+    _expiring: Properties = field(default_factory=lambda: _expiring(BLOCK_EXPIRY_S))
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """Returns when the broker has it (QoS 1), which says nothing about any receiver."""
+        with _as_disconnected():
+            await self._client.publish(topic, payload, qos=qos, retain=retain, timeout=PUBLISH_WITHIN_S)
+
+    async def slot(self) -> None:
+        """Wait until another block may be on its way to the broker; `publish_block` gives the slot back."""
+        await self._slots.acquire()
+
+    async def publish_block(self, topic: str, payload: bytes) -> None:
+        """Publish a block that the broker forgets by itself when a player does not take it."""
+        try:
+            with _as_disconnected():
+                await self._client.publish(topic, payload, qos=1, properties=self._expiring, timeout=PUBLISH_WITHIN_S)
+        finally:
+            self._slots.release()
+
+    async def subscribe(self, *topics: str) -> None:
+        with _as_disconnected():
+            await self._client.subscribe([(topic, 1) for topic in topics])
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Every message that arrives; larger ones than a document may be are left out."""
+        with _as_disconnected():
+            async for message in self._client.messages:
+                payload = message.payload
+                if isinstance(payload, bytes) and len(payload) <= MAX_DOCUMENT_BYTES:
+                    yield Message(topic=str(message.topic), payload=payload, retained=bool(message.retain))
+
+
+class Broker:
+    """Keeps a session with the broker, for ever: `link` is the present one, None while there is none."""
+
+    def __init__(self, *, settings: BrokerSettings, topics: Topics, epoch: str, clock: Clock, log: Log) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._epoch = epoch
+        self._clock = clock
+        self._log = log
+        self.link: Link | None = None
+        self.trouble = "not connected yet"
+        self.refused = ""  # the last publish that the broker refused, for health
+
+    async def run(self, session: Callable[[Link], Awaitable[None]]) -> None:
+        """Connect, run `session`, and begin again after any loss of the connection. Never returns."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self._one_session(session)
+            except* (Disconnected, aiomqtt.MqttError, OSError) as group:
+                self._lost(group)
+            if self._clock.monotonic() - began > LASTING_S:
+                pause_s = FIRST_PAUSE_S
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, no secret
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _one_session(self, session: Callable[[Link], Awaitable[None]]) -> None:
+        password = await asyncio.to_thread(self._settings.secret)
+        async with self._client(password) as client:
+            client.pending_calls_threshold = 1000  # the slots bound it; the warning would be noise
+            self._watch_refusals(client)
+            link = Link(client, asyncio.Semaphore(self._settings.in_flight))
+            try:
+                await self._say(link, online=True)
+                self.link, self.trouble, self.refused = link, "", ""
+                self._log.info("broker_connected", host=self._settings.host, port=self._settings.port)
+                await session(link)
+            except asyncio.CancelledError:
+                await self._say_goodbye(link)
+                raise
+            finally:
+                self.link = None
+
+    def _client(self, password: str) -> aiomqtt.Client:
+        settings = self._settings
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.ReceiveMaximum = settings.receive_maximum
+        return aiomqtt.Client(
+            settings.host,
+            settings.port,
+            identifier=settings.username,
+            username=settings.username,
+            password=password,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            properties=properties,
+            will=aiomqtt.Will(self._topics.hub, self._hub_state(online=False), qos=1, retain=True),
+            tls_context=_tls(settings),
+            keepalive=settings.keepalive_s,
+            max_inflight_messages=settings.in_flight + 8,  # what is no block must not wait behind blocks
+            max_queued_incoming_messages=MAX_INCOMING,
+        )
+
+    def _watch_refusals(self, client: aiomqtt.Client) -> None:
+        """aiomqtt calls a publish that the broker's ACL denied a success: look at the reason codes ourselves."""
+        paho: Any = client._client  # the only way to them in 2.x
+        publish, acknowledged = paho.publish, paho.on_publish
+        topics: dict[int, str] = {}
+
+        def remember(topic: str, *args: Any, **kwargs: Any) -> Any:
+            info = publish(topic, *args, **kwargs)
+            topics[info.mid] = topic
+            return info
+
+        def look(client: Any, userdata: Any, mid: int, reason: Any, properties: Any) -> None:
+            topic = topics.pop(mid, "")
+            if getattr(reason, "is_failure", False):
+                self.refused = f"{topic}: {reason}"
+                self._log.warning("publish_was_refused", topic=topic, reason=str(reason))
+            acknowledged(client, userdata, mid, reason, properties)
+
+        paho.publish = remember
+        paho.on_publish = look
+
+    async def _say(self, link: Link, *, online: bool) -> None:
+        await link.publish(self._topics.hub, self._hub_state(online=online), retain=True)
+
+    async def _say_goodbye(self, link: Link) -> None:
+        """A clean disconnect discards the will, so say it; if that fails, the link was lost and the will comes."""
+        with contextlib.suppress(Disconnected, TimeoutError):
+            async with asyncio.timeout(2):
+                await self._say(link, online=False)
+
+    def _hub_state(self, *, online: bool) -> bytes:
+        return encode(HubState(online=online, epoch=self._epoch, now=self._clock.now()))
+
+    def _lost(self, group: BaseExceptionGroup[Any]) -> None:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        where = f"{self._settings.host}:{self._settings.port}"
+        trouble = f"{where}: {error}"
+        if trouble != self.trouble:  # a broker that stays away is one line, not one a try
+            self._log.warning("broker_was_lost", broker=where, reason=str(error))
+        self.trouble = trouble
+
+
+@contextlib.contextmanager
+def _as_disconnected() -> Any:
+    try:
+        yield
+    except aiomqtt.MqttError as error:
+        raise Disconnected(str(error)) from error
+
+
+def _expiring(seconds: int) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.MessageExpiryInterval = seconds
+    return properties
+
+
+def _tls(settings: BrokerSettings) -> ssl.SSLContext | None:
+    if settings.ca_file is None:
+        return None
+    context = ssl.create_default_context(cafile=str(settings.ca_file))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.cert_file:
+        context.load_cert_chain(str(settings.cert_file), str(settings.key_file))
+    return context

@@ -1,0 +1,89 @@
+"""`siarhub videotron ...`: what a technician asks about players, and the broker's accounts."""
+
+from __future__ import annotations
+
+import grp
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from hub.api.cli import CommandContext
+from plugins.videotron.accounts import acl as acl_text
+from plugins.videotron.accounts import give_to_broker, write_accounts
+from plugins.videotron.roster import read_snapshot
+from plugins.videotron.settings import VideotronSettings
+
+
+@click.group()
+def videotron() -> None:
+    """Players at the screens, and their accounts at the broker."""
+
+
+@videotron.command()
+@click.option("--json", "as_json", is_flag=True, help="An array of objects, one a player.")
+@click.pass_obj
+def players(hub: CommandContext, as_json: bool) -> None:
+    """Show each player: when it was heard, what it holds and plays. Exits with 1 when one is offline."""
+    rows = read_snapshot(hub.state_dir("videotron"))
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    elif not rows:
+        click.echo("No player is known: configure screens ([plugins.videotron.screens.<id>]) and start the hub.")
+    else:
+        for row in rows:
+            click.echo(_line(row))
+    if not as_json and not all(row["online"] for row in rows):
+        raise click.exceptions.Exit(1)
+
+
+@videotron.command()
+@click.option(
+    "--accounts",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write acl, passwords and one <account>.password each into this folder instead of printing the ACL.",
+)
+@click.option("--group", default="mosquitto", show_default=True, help="Group that may read acl and passwords.")
+@click.pass_obj
+def acl(hub: CommandContext, accounts: Path | None, group: str) -> None:
+    """Print Mosquitto's acl_file for the configured screens; refuses when there is none."""
+    settings = cast(VideotronSettings, hub.settings("videotron", VideotronSettings))
+    screens, username = sorted(settings.screens), settings.broker.username
+    try:
+        if accounts is None:
+            click.echo(acl_text(settings.namespace, screens, hub=username), nl=False)
+            return
+        write_accounts(accounts, settings.namespace, screens, hub=username)
+    except (ValueError, OSError) as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(1) from error
+    _say_what_next(accounts, screens, username, shared=_share(accounts, group))
+
+
+def _share(folder: Path, group: str) -> str:
+    """ "" when the broker's group may read its files now, else why not."""
+    try:
+        give_to_broker(folder, grp.getgrnam(group).gr_gid)
+    except KeyError:
+        return f"there is no group {group} here"
+    except OSError as error:
+        return str(error)
+    return ""
+
+
+def _say_what_next(folder: Path, screens: list[str], username: str, *, shared: str) -> None:
+    click.echo(f"Wrote {folder}/acl and {folder}/passwords for {username} and {len(screens)} players.")
+    if shared:
+        click.echo(f"Mosquitto must be able to read both ({shared}): chown them to its group.")
+    click.echo("Name them in mosquitto.conf as acl_file and password_file, then: systemctl reload mosquitto")
+    click.echo(f'The hub: [plugins.videotron.broker] password_file = "{folder}/{username}.password"')
+    click.echo(f"Each player gets its own {folder}/<id>.password, username = its id. Keep the others from it.")
+
+
+def _line(row: dict[str, Any]) -> str:
+    link = "online" if row["online"] else f"OFFLINE since {row['last_seen']}" if row["last_seen"] else "NEVER HEARD"
+    playing = row["playing"]["item"] if row["playing"] else "nothing"
+    files = f"holds {row['held']} of {row['wanted']}"
+    parts = [f"{row['player']:<20} {row['width']}x{row['height']}", link, files, f"plays {playing}", *row["errors"]]
+    return "  ".join(parts)

@@ -1,0 +1,85 @@
+"""Renditions as the players fetch them: cut into hashed blocks, named by the first digits of their hash."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.api import Rejected, Rendition, Sha256
+from plugins.videotron.protocol import MAX_BLOCKS, BlockList, block_count, cid_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """One file that players fetch."""
+
+    path: Path
+    blocks: BlockList
+
+    @property
+    def cid(self) -> str:
+        return self.blocks.cid
+
+    def read(self, index: int) -> bytes:
+        """Block `index`. Blocks the caller. Raises: OSError when the file is gone or shorter than it was."""
+        size = self.blocks.block_bytes
+        expected = min(size, self.blocks.size - index * size)
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.pread(fd, expected, index * size)
+        finally:
+            os.close(fd)
+        if len(data) != expected:
+            raise OSError(f"{self.path} has become shorter")
+        return data
+
+
+class Library:
+    """The contents in use, each hashed once."""
+
+    def __init__(self, block_bytes: int) -> None:
+        self._block_bytes = block_bytes
+        self._contents: dict[Sha256, Content] = {}
+        self._loading = asyncio.Lock()
+
+    async def load(self, rendition: Rendition) -> Content:
+        """The rendition as content. Raises: OSError, Rejected when the file is not what its record says."""
+        async with self._loading:
+            if rendition.sha256 not in self._contents:
+                content = await asyncio.to_thread(cut, rendition.path, rendition.sha256, self._block_bytes)
+                self._contents[rendition.sha256] = content
+            return self._contents[rendition.sha256]
+
+    def keep_only(self, wanted: Iterable[Sha256]) -> None:
+        keep = set(wanted)
+        self._contents = {sha256: content for sha256, content in self._contents.items() if sha256 in keep}
+
+
+def cut(path: Path, sha256: Sha256, block_bytes: int) -> Content:
+    """Hash a file whole and block by block. Blocks. Raises: OSError, Rejected."""
+    whole, hashes, size = hashlib.sha256(), bytearray(), 0
+    with path.open("rb") as file:
+        while block := file.read(block_bytes):
+            whole.update(block)
+            hashes += hashlib.sha256(block).digest()
+            size += len(block)
+            if size > MAX_BLOCKS * block_bytes:
+                raise Rejected(f"{path.name}: larger than {MAX_BLOCKS} blocks; raise plugins.videotron.block_bytes")
+    if whole.hexdigest() != sha256:
+        raise Rejected(f"{path.name}: the file is not the rendition that was verified ({sha256[:12]})")
+    if size == 0:
+        raise Rejected(f"{path.name}: the file is empty")
+    blocks = BlockList(
+        cid=cid_of(sha256),
+        sha256=sha256,
+        size=size,
+        block_bytes=block_bytes,
+        n=block_count(size, block_bytes),
+        hashes=base64.b64encode(hashes).decode(),
+    )
+    return Content(path=path, blocks=blocks)

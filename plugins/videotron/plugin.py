@@ -1,0 +1,149 @@
+"""The videotron plugin: shows items on the screens. Each hook is short; `exchange.py` does the work behind them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+
+import click
+
+from hub.api import (
+    Channel,
+    Delivery,
+    DeliveryChanged,
+    Draft,
+    Health,
+    HealthState,
+    Item,
+    ItemChanged,
+    JournalEntry,
+    Pending,
+    PluginContext,
+    Receipt,
+    Rejected,
+    Rendition,
+    RetryLater,
+    Service,
+    hookimpl,
+)
+from plugins.videotron.exchange import Exchange
+from plugins.videotron.manifests import UnknownScreen, pictures_of, plan, unknown_screens
+from plugins.videotron.settings import VideotronSettings
+
+
+class VideotronPlugin:
+    Settings = VideotronSettings
+
+    def __init__(self, context: PluginContext[VideotronSettings]) -> None:
+        self._context = context
+        self._settings = context.settings
+        self._exchange = Exchange(context, epoch=secrets.token_hex(8))
+
+    @hookimpl
+    def hub_check_environment(self) -> Sequence[str]:
+        broker = self._settings.broker
+        files = {"password_file": broker.password_file, "ca_file": broker.ca_file}
+        files |= {"cert_file": broker.cert_file, "key_file": broker.key_file}
+        problems = [
+            f"plugins.videotron.broker.{key}: {path} cannot be read; make it, and readable for the hub's account"
+            for key, path in files.items()
+            if path and not os.access(path, os.R_OK)
+        ]
+        if self._settings.screens and not (broker.password or broker.password_file or broker.cert_file):
+            problems.append(
+                "plugins.videotron.broker has no password: `siarhub videotron acl --accounts DIR` makes one,"
+                " name it in password_file"
+            )
+        return problems
+
+    @staticmethod
+    @hookimpl
+    def hub_commands() -> click.Group:
+        from plugins.videotron.commands import videotron
+
+        return videotron
+
+    @hookimpl
+    def hub_services(self) -> Sequence[Service]:
+        return [Service(name="exchange", run=self._exchange.run)]
+
+    @hookimpl
+    async def hub_check_item(self, draft: Draft) -> Sequence[str]:
+        if Channel.VIDEOTRON not in draft.channels:
+            return []
+        problems = [self._say_unknown(unknown) for unknown in unknown_screens(draft, self._settings.screens)]
+        if not pictures_of(draft):
+            problems.append(
+                self._context.translate(
+                    "There is nothing in it that a screen can show. Add a video, an image or a PDF,"
+                    " or take videotron out of the channels."
+                )
+            )
+        return problems
+
+    @hookimpl
+    async def hub_plan_deliveries(self, item: Item) -> Sequence[Delivery]:
+        return plan(item, self._settings.screens)
+
+    @hookimpl
+    async def hub_deliver(self, delivery: Delivery, renditions: Sequence[Rendition]) -> Receipt | Pending:
+        if delivery.destination not in self._settings.screens:
+            raise Rejected(f"the screen {delivery.destination} is no longer configured")
+        for rendition in renditions:
+            try:
+                await self._exchange.library.load(rendition)
+            except OSError as error:
+                raise RetryLater(f"{rendition.path.name} cannot be read: {error}") from error
+        self._exchange.wake()
+        return Pending(detail=f"in the playlist of {delivery.destination}")
+
+    @hookimpl
+    async def hub_withdraw(self, item: Item, reason: str) -> None:
+        self._exchange.withdraw(item.number)
+
+    @hookimpl
+    async def hub_facts(self, entries: Sequence[JournalEntry]) -> None:
+        if any(isinstance(entry.fact, DeliveryChanged | ItemChanged) for entry in entries):
+            self._exchange.wake()
+
+    @hookimpl
+    async def hub_health(self) -> Health:
+        exchange = self._exchange
+        details = exchange.details() | exchange.complaints.recent()
+        if exchange.broker.link is None:
+            summary = f"no connection to the broker: {exchange.broker.trouble}"
+            return Health(state=HealthState.DOWN, summary=summary, details=details)
+        if exchange.broker.refused:
+            details["broker"] = f"it refused {exchange.broker.refused}; make its acl_file anew"
+        troubles = self._troubles()
+        state = HealthState.DEGRADED if troubles else HealthState.OK
+        summary = "; ".join(troubles) or f"{len(self._settings.screens)} players online"
+        return Health(state=state, summary=summary, details=details)
+
+    def _troubles(self) -> list[str]:
+        exchange, troubles = self._exchange, []
+        if not self._settings.screens:
+            troubles.append("no screen is configured")
+        if offline := exchange.roster.offline():
+            troubles.append(f"{len(offline)} of {len(self._settings.screens)} players not heard: {', '.join(offline)}")
+        if ill := [player for player in self._settings.screens if exchange.roster.errors(player)]:
+            troubles.append(f"trouble at {', '.join(sorted(ill))}")
+        if exchange.broker.refused:
+            troubles.append("the broker refused something")
+        if exchange.complaints.recent():
+            troubles.append("messages were refused")
+        return troubles
+
+    def _say_unknown(self, unknown: UnknownScreen) -> str:
+        if unknown.nearest:
+            return self._context.translate(
+                "There is no screen or group named {name}. Did you mean {nearest}?",
+                name=unknown.name,
+                nearest=unknown.nearest,
+            )
+        return self._context.translate(
+            "There is no screen or group named {name}. There are: {known}.",
+            name=unknown.name,
+            known=", ".join(unknown.known) or "-",
+        )

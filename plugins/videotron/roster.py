@@ -1,0 +1,134 @@
+"""What is known of each player: when it was heard, what it holds and plays. In memory; a snapshot for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hub.api import Clock
+from hub.api.files import write_atomically
+from plugins.videotron.protocol import PlayerState
+from plugins.videotron.settings import ScreenSettings
+
+SNAPSHOT = "players.json"
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """What one player has said."""
+
+    last_seen: datetime | None = None  # None = never
+    state: PlayerState | None = None
+    holds: set[str] = field(default_factory=set)
+
+
+class Roster:
+    def __init__(self, screens: Mapping[str, ScreenSettings], *, silent_after: timedelta, clock: Clock) -> None:
+        self._screens = screens
+        self._silent_after = silent_after
+        self._clock = clock
+        self._seen = {player: Seen() for player in screens}
+        self.changed = False  # since the last snapshot
+
+    def __contains__(self, player: str) -> bool:
+        return player in self._seen
+
+    def on_state(self, player: str, state: PlayerState, *, retained: bool) -> bool:
+        """Take in a player's state; True when what it holds has changed.
+
+        A retained one tells what the player last said, not that it is there now. A will is news about the link only.
+        """
+        seen = self._seen[player]
+        self.changed = True
+        if not state.online:
+            seen.state = (seen.state or state).model_copy(update={"online": False})
+            return False
+        if not retained:
+            seen.last_seen = self._clock.now()
+        seen.state = state
+        before, seen.holds = seen.holds, set(state.holds)
+        return before != seen.holds
+
+    def on_done(self, player: str, cid: str) -> bool:
+        """The player reported a whole file verified and in its place; True when that is news."""
+        seen = self._seen[player]
+        self.heard(player)
+        news = cid not in seen.holds
+        seen.holds.add(cid)
+        return news
+
+    def heard(self, player: str) -> None:
+        self._seen[player].last_seen = self._clock.now()
+        self.changed = True
+
+    def holds(self, player: str, cids: Iterable[str]) -> bool:
+        return player in self._seen and self._seen[player].holds.issuperset(cids)
+
+    def online(self, player: str) -> bool:
+        """Whether the player was heard lately and has not said goodbye."""
+        seen = self._seen[player]
+        if seen.last_seen is None or (seen.state and not seen.state.online):
+            return False
+        return self._clock.now() - seen.last_seen <= self._silent_after
+
+    def offline(self) -> list[str]:
+        return [player for player in sorted(self._seen) if not self.online(player)]
+
+    def last_seen(self, player: str) -> datetime | None:
+        return self._seen[player].last_seen
+
+    def errors(self, player: str) -> tuple[str, ...]:
+        state = self._seen[player].state
+        return state.errors if state else ()
+
+    def snapshot(self, *, serials: Mapping[str, int], wanted: Mapping[str, set[str]]) -> list[dict[str, Any]]:
+        """The players as `siarhub videotron players --json` shows them."""
+        self.changed = False
+        return [self._row(player, serials.get(player, 0), wanted.get(player, set())) for player in sorted(self._seen)]
+
+    def recall(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Take over when players were last seen from the snapshot of an earlier run."""
+        for row in rows:
+            if (seen := self._seen.get(row["player"])) and row["last_seen"]:
+                seen.last_seen = seen.last_seen or datetime.fromisoformat(row["last_seen"])
+
+    def _row(self, player: str, serial: int, wanted: set[str]) -> dict[str, Any]:
+        seen, screen = self._seen[player], self._screens[player]
+        state = seen.state
+        return {
+            "player": player,
+            "name": screen.name,
+            "width": screen.width,
+            "height": screen.height,
+            "online": self.online(player),
+            "last_seen": seen.last_seen.isoformat() if seen.last_seen else None,
+            "wanted": len(wanted),
+            "held": len(wanted & seen.holds),
+            "serial": serial,
+            "serial_followed": state.serial if state else None,
+            "playing": state.playing.model_dump(mode="json") if state and state.playing else None,
+            "mpv": state.mpv if state else None,
+            "software": state.software if state else None,
+            "free_bytes": state.free_bytes if state else None,
+            "clock": state.clock.isoformat() if state else None,
+            "errors": list(state.errors) if state else [],
+        }
+
+
+def write_snapshot(folder: Path, written_at: datetime, rows: list[dict[str, Any]]) -> None:
+    """Keep the roster for `siarhub videotron players` and the next start. Blocks."""
+    content = {"v": 1, "written_at": written_at.isoformat(), "players": rows}
+    write_atomically(folder / SNAPSHOT, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def read_snapshot(folder: Path) -> list[dict[str, Any]]:
+    """The rows of the last snapshot; none when there is none or it cannot be read. Blocks."""
+    try:
+        rows: list[dict[str, Any]] = json.loads((folder / SNAPSHOT).read_text())["players"]
+    except (OSError, ValueError, KeyError):
+        return []
+    return rows
