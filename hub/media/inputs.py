@@ -23,7 +23,9 @@ def input_options(container: str, settings: MediaSettings) -> dict[str, str]:
 
 def strict_options(container: str, settings: MediaSettings) -> dict[str, str]:
     """As `input_options`, and an error in the file is an error of the run."""
-    return {**input_options(container, settings), "err_detect": "explode"}
+    options = input_options(container, settings)
+    # In a TIFF every unknown tag would count as an error, and cameras and scanners write many of their own.
+    return options if container == "tiff" else {**options, "err_detect": "explode"}
 
 
 def as_arguments(options: dict[str, str]) -> list[str]:
@@ -32,4 +34,19 @@ def as_arguments(options: dict[str, str]) -> list[str]:
 
 def url(path: Path) -> str:
     """The path so that no name can mean a protocol, an option or a pattern."""
-    return f"file:{path.resolve()}"
+    return f"file:{absolute(path)}"
+
+
+def absolute(path: Path) -> str:
+    return str(path.resolve())
+
+
+def is_unreadable(path: Path) -> bool:
+    """Whether the disk fails under the file. ffmpeg says EIO for damaged media, too, so its word is not enough."""
+    try:
+        with path.open("rb") as file:
+            while file.read(1 << 20):
+                pass
+    except OSError:
+        return True
+    return False

@@ -14,7 +14,7 @@ from typing import Any
 from hub.api.errors import RetryLater
 from hub.api.models import MediaInfo, MediaKind
 from hub.media.documents import read_document
-from hub.media.inputs import MAX_ALLOC_BYTES, as_arguments, input_options, strict_options, url
+from hub.media.inputs import MAX_ALLOC_BYTES, as_arguments, input_options, is_unreadable, strict_options, url
 from hub.media.runner import Finished, run
 from hub.media.sandbox import confinement
 from hub.media.settings import MediaSettings
@@ -55,6 +55,8 @@ async def read_streams(path: Path, folder: Path, container: str, settings: Media
         found: dict[str, Any] = json.loads(finished.output)
     except ValueError as error:
         raise damaged() from error
+    if "exceeds specified max pixel count" in finished.tail:
+        raise _too_many_pixels(settings)
     return {**found, "estimated": "Estimating duration" in finished.tail}
 
 
@@ -65,7 +67,7 @@ async def tool(
 
     Raises: Refusal when it did not, RetryLater when the machine is to blame.
     """
-    limits = confinement(settings, within_s=settings.probe_within_s, read=[path.resolve()], write=[folder])
+    limits = confinement(settings, within_s=settings.probe_within_s, read=[path], write=[folder])
     finished = await run(
         command,
         limits,
@@ -77,14 +79,12 @@ async def tool(
         return finished
     if finished.stopped is not None:
         raise Refusal(
-            "Looking at this file took longer than {seconds} seconds, so it is probably damaged. Export it again as MP4, "
-            "MP3, JPG or PDF.",
+            "Looking at this file took longer than {seconds} seconds, so it is probably damaged. Export it again as "
+            "MP4, MP3, JPG or PDF.",
             seconds=round(settings.probe_within_s),
         )
-    if finished.disk_full or finished.exit_code == -9 or await asyncio.to_thread(_unreadable, path):
+    if finished.disk_full or finished.exit_code == -9 or await asyncio.to_thread(is_unreadable, path):
         raise RetryLater(f"{command[0]} could not work: {finished.says}")
-    if "Picture size" in finished.tail or "exceeds max_pixels" in finished.tail:
-        raise _too_many_pixels(settings)
     raise damaged()
 
 
@@ -113,9 +113,7 @@ async def _decode_whole(path: Path, folder: Path, container: str, settings: Medi
         *as_arguments(strict_options(container, settings)),
         *("-i", url(path), "-map", "0:v:0", "-frames:v", "1", "-f", "null", "-"),
     ]
-    finished = await tool(command, path, folder, settings)
-    if finished.tail.strip():  # a decoder that conceals a missing part says so, and still returns 0
-        raise damaged()
+    await tool(command, path, folder, settings)
 
 
 async def _recording(path: Path, folder: Path, sniffed: Sniffed, settings: MediaSettings) -> MediaInfo:
@@ -260,14 +258,3 @@ def _ratio(value: object) -> float | None:
         return float(Fraction(str(value))) or None
     except (ValueError, ZeroDivisionError):
         return None
-
-
-def _unreadable(path: Path) -> bool:
-    """Whether the disk fails under the file. ffmpeg says EIO for damaged media, too, so its word is not enough."""
-    try:
-        with path.open("rb") as file:
-            while file.read(1 << 20):
-                pass
-    except OSError:
-        return True
-    return False

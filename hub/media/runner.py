@@ -85,7 +85,7 @@ async def run(
     stall_after_s: float | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Finished:
-    """Run `command` confined, in `folder`, for `within_s` seconds at most; no child is left when this returns or raises.
+    """Run `command` confined, in `folder`, for `within_s` seconds at most; it leaves no child behind.
 
     With `stall_after_s` the command must be an ffmpeg with `-progress pipe:1`; `on_progress` then gets the seconds of
     media done so far.

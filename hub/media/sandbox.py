@@ -33,8 +33,8 @@ def confinement(
 ) -> Confinement:
     """The confinement that the settings ask for, for a run that may take `within_s` seconds on every core."""
     return Confinement(
-        read=tuple(read),
-        write=tuple(write),
+        read=tuple(path.resolve() for path in read),
+        write=tuple(path.resolve() for path in write),
         memory_mib=settings.memory_mib,
         file_mib=settings.max_output_mib,
         cpu_s=int(within_s * (os.cpu_count() or 1)) + 1,

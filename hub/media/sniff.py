@@ -14,9 +14,9 @@ HEAD_BYTES = 4096
 
 IMAGES = frozenset({"jpeg", "png", "webp", "bmp", "tiff"})
 DEMUXERS = {
-    "mp4": "mov", "mkv": "matroska", "avi": "avi", "ts": "mpegts", "mpeg": "mpeg", "asf": "asf", "flv": "flv", "mxf": "mxf",
-    "gif": "gif", "wav": "wav", "mp3": "mp3", "flac": "flac", "ogg": "ogg", "aac": "aac", "aiff": "aiff", "amr": "amr",
-    "jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe", "bmp": "bmp_pipe", "tiff": "tiff_pipe",
+    "mp4": "mov", "mkv": "matroska", "avi": "avi", "ts": "mpegts", "mpeg": "mpeg", "asf": "asf", "flv": "flv",
+    "mxf": "mxf", "gif": "gif", "wav": "wav", "mp3": "mp3", "flac": "flac", "ogg": "ogg", "aac": "aac", "aiff": "aiff",
+    "amr": "amr", "jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe", "bmp": "bmp_pipe", "tiff": "tiff_pipe",
 }  # fmt: skip
 """The one demuxer that may open each container. PDF is not here: poppler opens it."""
 
@@ -70,7 +70,8 @@ def container_of(head: bytes) -> str:
 
 
 _MAGIC = (
-    (4, b"ftyp", "mp4"), (4, b"moov", "mp4"), (4, b"mdat", "mp4"), (4, b"wide", "mp4"), (4, b"free", "mp4"), (4, b"skip", "mp4"),
+    (4, b"ftyp", "mp4"), (4, b"moov", "mp4"), (4, b"mdat", "mp4"), (4, b"wide", "mp4"), (4, b"free", "mp4"),
+    (4, b"skip", "mp4"),
     (0, b"\x1aE\xdf\xa3", "mkv"), (0, b"OggS", "ogg"), (0, b"fLaC", "flac"), (0, b"ID3", "mp3?"), (0, b"#!AMR", "amr"),
     (0, b"\x00\x00\x01\xba", "mpeg"), (0, b"0&\xb2u\x8ef\xcf\x11", "asf"), (0, b"FLV\x01", "flv"),
     (0, b"\x06\x0e+4", "mxf"), (0, b"GIF87a", "gif"), (0, b"GIF89a", "gif"), (0, b"\xff\xd8\xff", "jpeg"),

@@ -1,0 +1,170 @@
+"""Decide, before anything runs, how each rendition is made and why. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import ceil
+
+from hub.api.models import Asset, AudioProfile, MediaInfo, MediaKind, Pages, Profile, VideoProfile
+from hub.media.details import VideoDetails
+
+MAX_LEVEL = 42  # 1080p at 60 pictures a second: what small players and LED processors decode in hardware
+PLAIN_PROFILES = frozenset({"Constrained Baseline", "Baseline", "Main", "High"})
+HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
+
+
+class Way(StrEnum):
+    """How a rendition comes to be. A byte copy is not among them: the container is always written by us."""
+
+    REMUX = "remux"  # the same H.264, in a new container without any foreign data
+    ENCODE = "encode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One rendition: the way, the reasons for it, and what it will cost."""
+
+    profile: Profile
+    way: Way
+    reasons: tuple[str, ...]
+    duration_s: float
+    expected_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscodePlan:
+    """`runs` are the processes: each decodes the asset once for all of its steps."""
+
+    runs: tuple[tuple[Step, ...], ...]
+    impossible: tuple[tuple[Profile, str], ...]  # a profile and why the asset cannot have it
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(step for run in self.runs for step in run)
+
+    @property
+    def expected_bytes(self) -> int:
+        return sum(step.expected_bytes for step in self.steps)
+
+    @property
+    def expected_seconds(self) -> float:
+        """A rough guess of the work on one ordinary machine: half of real time a picture, a twentieth for sound."""
+        return sum(step.duration_s * _pace(step) for step in self.steps)
+
+
+NO_PICTURE = "This file has no picture, but a screen needs one. Drop a video, a picture or a PDF."
+NO_SOUND = "This file has no sound, but the radio needs it. Drop an audio file, or a video with sound."
+TOO_LONG = "This recording lasts {seconds} seconds, but at most {limit} can be used there. Cut it and drop it again."
+TOO_SHORT = "This recording lasts {seconds} seconds, but at least {limit} are needed there. Drop a longer one."
+ODD_SIZE = "The screen's size in the settings is odd; H.264 needs an even width and height. Tell the technician."
+
+
+def plan(asset: Asset, profiles: Sequence[Profile], details: VideoDetails | None = None) -> TranscodePlan:
+    """The plan for these profiles. Without `details` nothing is remuxed, since its fitness is not known."""
+    impossible = tuple((profile, why) for profile in profiles if (why := _obstacle(asset.media, profile)))
+    hopeless = {profile for profile, _ in impossible}
+    steps = [_step(asset.media, profile, details) for profile in profiles if profile not in hopeless]
+    encoded = tuple(step for step in steps if step.way is Way.ENCODE)
+    remuxed = tuple((step,) for step in steps if step.way is Way.REMUX)
+    return TranscodePlan(runs=(*remuxed, *((encoded,) if encoded else ())), impossible=impossible)
+
+
+def duration_of(media: MediaInfo, profile: Profile) -> float:
+    """Seconds that the rendition will last."""
+    if media.duration_s is not None:
+        return media.duration_s
+    return profile.still_s * pages_of(media, profile) if isinstance(profile, VideoProfile) else 0.0
+
+
+def pages_of(media: MediaInfo, profile: VideoProfile) -> int:
+    return (media.pages or 1) if profile.pages is Pages.ALL else 1
+
+
+def seems_compliant(media: MediaInfo, profile: VideoProfile) -> bool:
+    """Whether it is worth reading the packets: everything that `MediaInfo` knows fits."""
+    return not _differences(media, profile)
+
+
+def _obstacle(media: MediaInfo, profile: Profile) -> str:
+    if isinstance(profile, VideoProfile) and not media.has_picture:
+        return NO_PICTURE
+    if isinstance(profile, AudioProfile) and not media.has_sound:
+        return NO_SOUND
+    if isinstance(profile, VideoProfile) and (profile.width % 2 or profile.height % 2):
+        return ODD_SIZE
+    if duration_of(media, profile) > profile.max_duration_s + 0.5:
+        return TOO_LONG
+    if isinstance(profile, AudioProfile) and duration_of(media, profile) < profile.min_duration_s:
+        return TOO_SHORT
+    return ""
+
+
+def _step(media: MediaInfo, profile: Profile, details: VideoDetails | None) -> Step:
+    reasons = _reasons(media, profile, details)
+    seconds = duration_of(media, profile)
+    return Step(
+        profile=profile,
+        way=Way.ENCODE if reasons else Way.REMUX,
+        reasons=reasons or ("already as the screen needs it",),
+        duration_s=seconds,
+        expected_bytes=ceil(seconds * _bytes_per_second(profile)) + 65_536,
+    )
+
+
+def _reasons(media: MediaInfo, profile: Profile, details: VideoDetails | None) -> tuple[str, ...]:
+    if isinstance(profile, AudioProfile):
+        return ("sound is always brought to one loudness",)
+    reasons = _differences(media, profile)
+    if not reasons:
+        reasons = ("its details are not known",) if details is None else _finer_differences(details, profile)
+    return reasons
+
+
+def _differences(media: MediaInfo, profile: VideoProfile) -> tuple[str, ...]:
+    if media.kind is not MediaKind.VIDEO:
+        return (f"{media.kind.value} becomes a clip of {profile.still_s:g} s a page",)
+    size = f"{media.width}x{media.height}"
+    checks = (
+        (media.video_codec == "h264", f"codec is {media.video_codec}, not h264"),
+        (size == f"{profile.width}x{profile.height}", f"size is {size}, not {profile.width}x{profile.height}"),
+        (media.rotation == 0, f"picture is stored turned by {media.rotation} degrees"),
+        (media.sample_aspect == "1:1", f"pixels are {media.sample_aspect}, not square"),
+        (media.pixel_format == "yuv420p", f"pixel format is {media.pixel_format}, not yuv420p"),
+        (media.color_transfer not in HDR_TRANSFERS, f"HDR ({media.color_transfer}) must be tone-mapped"),
+        (_is_rate(media.fps, profile.fps), f"{media.fps or 0:g} pictures a second, not {profile.fps}"),
+    )
+    return tuple(why for fits, why in checks if not fits)
+
+
+def _finer_differences(details: VideoDetails, profile: VideoProfile) -> tuple[str, ...]:
+    gap = details.longest_keyframe_gap_s
+    checks = (
+        (details.h264_profile in PLAIN_PROFILES, f"H.264 profile is {details.h264_profile or 'unknown'}"),
+        (0 < details.level <= MAX_LEVEL, f"H.264 level is {details.level / 10:g}, above {MAX_LEVEL / 10:g}"),
+        (details.progressive, "picture is interlaced"),
+        (details.color_range in ("", "tv", "unknown"), "colours are full range"),
+        (details.color_space in ("", "bt709", "unknown"), f"colour space is {details.color_space}"),
+        (details.constant_rate, "frame rate is not constant"),
+        (
+            0 < details.bitrate_kbps <= profile.max_bitrate_kbps,
+            f"{details.bitrate_kbps} kb/s, above {profile.max_bitrate_kbps}",
+        ),
+        (0 < gap <= profile.keyframe_every_s + 0.1, f"keyframes are {gap:.1f} s apart"),
+    )
+    return tuple(why for fits, why in checks if not fits)
+
+
+def _is_rate(fps: float | None, wanted: int) -> bool:
+    return fps is not None and abs(fps - wanted) < 0.001
+
+
+def _bytes_per_second(profile: Profile) -> float:
+    if isinstance(profile, VideoProfile):
+        return (profile.max_bitrate_kbps + (128 if profile.with_sound else 0)) * 125
+    return profile.bitrate_kbps * 125 if profile.container == "mp3" else profile.sample_rate_hz * 4
+
+
+def _pace(step: Step) -> float:
+    return 0.02 if step.way is Way.REMUX else 0.5 if isinstance(step.profile, VideoProfile) else 0.05

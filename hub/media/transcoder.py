@@ -1,0 +1,294 @@
+"""Make renditions: plan, one decode for all profiles, verify, keep. Repeatable: the same wishes give the same files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import structlog
+
+from hub.api.errors import HubError, RetryLater
+from hub.api.models import Asset, AudioProfile, MediaKind, Profile, Rendition, VideoProfile
+from hub.media import failures, loudness
+from hub.media.details import VideoDetails, read_details
+from hub.media.documents import draw_pages
+from hub.media.graph import Gain, Source, Target, command_for, extension
+from hub.media.inputs import is_unreadable
+from hub.media.loudness import Loudness
+from hub.media.planner import Step, TranscodePlan, Way, pages_of, plan, seems_compliant
+from hub.media.runner import Finished, run
+from hub.media.sandbox import confinement
+from hub.media.settings import MediaSettings
+from hub.media.store import RenditionStore
+from hub.media.verify import Unfit, verify_audio, verify_video
+from hub.messages import Refusal
+
+CORRECTIONS = 3
+log = structlog.get_logger("media")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotMade:
+    """A rendition that could not be made. `message` is a catalogue entry with its `values`; `transient`: try again."""
+
+    profile: Profile
+    message: str
+    values: Mapping[str, object]
+    transient: bool
+
+    @property
+    def reason(self) -> Refusal:
+        return Refusal(self.message, **self.values)
+
+
+Result = Rendition | NotMade
+
+
+@dataclass(slots=True)
+class _Task:
+    """One call of `make`: what it reads, where it works, and how far it is."""
+
+    asset: Asset
+    source: Source
+    folder: Path
+    steps: int
+    on_progress: Callable[[float], None] | None
+    before: Loudness | None = None  # the source's sound; None when no profile asks for it
+    finished_runs: int = 0
+    results: dict[Profile, Result] = field(default_factory=dict)
+
+    def progress(self, reached_s: float, duration_s: float) -> None:
+        if self.on_progress is not None and duration_s > 0:
+            part = min(1.0, reached_s / duration_s)
+            self.on_progress(min(1.0, (self.finished_runs + part) / max(1, self.steps)))
+
+
+class Transcoder:
+    """Makes verified renditions in `folder`; several calls may run at once."""
+
+    def __init__(self, settings: MediaSettings, folder: Path) -> None:
+        self._settings = settings
+        self._store = RenditionStore(folder)
+
+    def sweep(self) -> None:
+        """Remove half-made files of an earlier run; call once, before the first `make`. Blocks."""
+        self._store.sweep()
+
+    async def plan(self, asset: Asset, profiles: Sequence[Profile]) -> TranscodePlan:
+        """What `make` would do and why; runs ffprobe, makes nothing.
+
+        Raises: Refusal, RetryLater, OSError.
+        """
+        return plan(asset, profiles, (await self._details(asset, profiles))[1])
+
+    async def make(
+        self, asset: Asset, profiles: Sequence[Profile], *, on_progress: Callable[[float], None] | None = None
+    ) -> Sequence[Rendition | NotMade]:
+        """A rendition for each profile, or why there is none, in the order of `profiles`.
+
+        Every file returned was decoded whole, is on the disk for good, and is read-only. `on_progress` gets 0.0 to 1.0.
+        Raises: OSError when the asset or the renditions' folder cannot be read or written.
+        """
+        await asyncio.to_thread(_touch, asset.path)
+        try:
+            basic, fine = await self._details(asset, profiles)
+        except HubError as error:
+            return [_not_made(profile, error) for profile in profiles]
+        chosen = plan(asset, tuple(dict.fromkeys(profiles)), fine)
+        async with self._store.work_folder() as folder:
+            source = Source(media=asset.media, paths=(asset.path,), details=basic)
+            task = _Task(asset, source, folder, len(chosen.runs), on_progress)
+            await self._carry_out(task, chosen)
+        return [task.results[profile] for profile in profiles]
+
+    async def _details(self, asset: Asset, profiles: Sequence[Profile]) -> tuple[VideoDetails, VideoDetails | None]:
+        if asset.media.kind is not MediaKind.VIDEO or not any(isinstance(p, VideoProfile) for p in profiles):
+            return VideoDetails(), None
+        fitting = any(isinstance(p, VideoProfile) and seems_compliant(asset.media, p) for p in profiles)
+        packets = fitting and self._settings.remux_compliant
+        details = await read_details(asset, self._settings, packets=packets)
+        return details, details if packets else None
+
+    async def _carry_out(self, task: _Task, chosen: TranscodePlan) -> None:
+        for profile, why in chosen.impossible:
+            task.results[profile] = _impossible(task.asset, profile, why)
+        if (full := await self._no_space(chosen)) is not None:
+            task.results |= {step.profile: replace(full, profile=step.profile) for step in chosen.steps}
+            return
+        try:
+            await self._prepare(task, chosen)
+        except HubError as error:
+            task.results |= {step.profile: _not_made(step.profile, error) for step in chosen.steps}
+            return
+        for steps in chosen.runs:
+            await self._run(task, [step for step in steps if self._is_fit(task, step)])
+            task.finished_runs += 1
+
+    async def _no_space(self, chosen: TranscodePlan) -> NotMade | None:
+        free_mib = await asyncio.to_thread(self._store.free_bytes) >> 20
+        needed_mib = (chosen.expected_bytes >> 20) + self._settings.keep_free_mib
+        if not chosen.steps or free_mib >= needed_mib:
+            return None
+        log.warning("disk_space_was_short", free_mib=free_mib, needed_mib=needed_mib)
+        values = {"free": free_mib, "needed": needed_mib}
+        return NotMade(profile=chosen.steps[0].profile, message=failures.NO_SPACE, values=values, transient=True)
+
+    async def _prepare(self, task: _Task, chosen: TranscodePlan) -> None:
+        """Draw the pages of a PDF and measure the sound, once for all steps.
+
+        Raises: Refusal, RetryLater.
+        """
+        media = task.asset.media
+        pictures = [step.profile for step in chosen.steps if isinstance(step.profile, VideoProfile)]
+        if media.kind is MediaKind.DOCUMENT and pictures:
+            side = max(max(profile.width, profile.height) for profile in pictures) * 3 // 2
+            pages = max(pages_of(media, profile) for profile in pictures)
+            drawn = await draw_pages(
+                task.asset.path, task.folder, pages=pages, longest_side=side, settings=self._settings
+            )
+            task.source = replace(task.source, paths=tuple(drawn))
+        if any(isinstance(step.profile, AudioProfile) for step in chosen.steps):
+            try:
+                task.before = await self._measure(task, task.asset.path, media.container)
+            except HubError as error:
+                sounds = [step.profile for step in chosen.steps if isinstance(step.profile, AudioProfile)]
+                task.results |= {profile: _not_made(profile, error) for profile in sounds}
+
+    def _is_fit(self, task: _Task, step: Step) -> bool:
+        """Whether to make this step at all; silence is refused here."""
+        if isinstance(step.profile, AudioProfile) and task.before is not None:
+            try:
+                loudness.refuse_unfit(task.before, step.profile)
+            except Refusal as refusal:
+                task.results[step.profile] = _not_made(step.profile, refusal)
+        return step.profile not in task.results
+
+    async def _run(self, task: _Task, steps: Sequence[Step]) -> None:
+        """Make these steps in one process; when that fails, each alone, so that one bad output harms no other."""
+        if not steps:
+            return
+        targets = [self._target(task, step, number) for number, step in enumerate(steps)]
+        finished = await self._ffmpeg(task, targets)
+        if finished.ok:
+            for target in targets:
+                task.results[target.step.profile] = await self._finish(task, target)
+        elif len(steps) > 1 and not finished.disk_full:
+            log.warning("shared_run_failed", asset=task.asset.sha256, outputs=len(steps), reason=finished.says)
+            for step in steps:
+                await self._run(task, [step])
+        else:
+            await self._failed(task, steps, finished)
+
+    async def _failed(self, task: _Task, steps: Sequence[Step], finished: Finished) -> None:
+        transient = finished.transient or await asyncio.to_thread(is_unreadable, task.asset.path)
+        message, values = failures.explain(finished, self._settings, transient=transient)
+        log.warning("transcode_failed", asset=task.asset.sha256, reason=finished.says, transient=transient)
+        for step in steps:
+            if step.way is Way.REMUX and not transient:
+                await self._run(task, [replace(step, way=Way.ENCODE)])
+                continue
+            task.results[step.profile] = NotMade(
+                profile=step.profile, message=message, values=values, transient=transient
+            )
+
+    def _target(self, task: _Task, step: Step, number: int) -> Target:
+        gain = None
+        if isinstance(step.profile, AudioProfile) and task.before is not None:
+            gain = loudness.first_gain(task.before, step.profile)
+        return Target(step=step, path=task.folder / f"{number}.{extension(step.profile)}", gain=gain)
+
+    async def _ffmpeg(self, task: _Task, targets: Sequence[Target]) -> Finished:
+        command = await asyncio.to_thread(command_for, task.source, targets, self._settings)
+        within_s = self._settings.transcode_within_s
+        limits = confinement(self._settings, within_s=within_s, read=task.source.paths, write=[task.folder])
+        longest = max(target.step.duration_s for target in targets)
+        return await run(
+            command,
+            limits,
+            folder=task.folder,
+            within_s=within_s,
+            stall_after_s=self._settings.stall_after_s,
+            on_progress=lambda reached: task.progress(reached, longest),
+        )
+
+    async def _finish(self, task: _Task, target: Target) -> Result:
+        """Verify what was made and keep it."""
+        profile = target.step.profile
+        try:
+            if isinstance(profile, AudioProfile):
+                return await self._finish_audio(task, target, profile)
+            return await self._finish_video(task, target, profile)
+        except Unfit as error:
+            log.warning("rendition_was_unfit", asset=task.asset.sha256, reason=str(error), way=target.step.way.value)
+            if target.step.way is Way.REMUX:
+                await self._run(task, [replace(target.step, way=Way.ENCODE)])
+                return task.results[profile]
+            return NotMade(profile=profile, message=failures.NOT_CONVERTED, values={}, transient=False)
+        except HubError as error:
+            log.warning("rendition_was_unfit", asset=task.asset.sha256, reason=str(error), way=target.step.way.value)
+            transient = isinstance(error, RetryLater)
+            return NotMade(profile=profile, message=failures.NOT_CONVERTED, values={}, transient=transient)
+
+    async def _finish_video(self, task: _Task, target: Target, profile: VideoProfile) -> Rendition:
+        sound = profile.with_sound and task.asset.media.has_sound
+        info = await verify_video(target.path, target.step, sound=sound, folder=task.folder, settings=self._settings)
+        digest, path = await asyncio.to_thread(self._store.keep, target.path)
+        return Rendition(asset=task.asset.sha256, profile=profile, path=path, sha256=digest, media=info)
+
+    async def _finish_audio(self, task: _Task, target: Target, profile: AudioProfile) -> Rendition:
+        target, after = await self._levelled(task, target, profile)
+        assert task.before is not None and target.gain is not None  # noqa: S101, PT018 - every audio target has both
+        info = await verify_audio(target.path, target.step, settings=self._settings)
+        digest, path = await asyncio.to_thread(self._store.keep, target.path)
+        return Rendition(
+            asset=task.asset.sha256,
+            profile=profile,
+            path=path,
+            sha256=digest,
+            media=info,
+            loudness_lufs=after.integrated_lufs,
+            true_peak_dbtp=after.true_peak_dbtp,
+            limited_db=loudness.limited_db(task.before, target.gain),
+        )
+
+    async def _levelled(self, task: _Task, target: Target, profile: AudioProfile) -> tuple[Target, Loudness]:
+        """Measure the result; make it again with a better gain while that helps.
+
+        Raises: Refusal, RetryLater, Unfit.
+        """
+        for _ in range(CORRECTIONS):
+            after = await self._measure(task, target.path, profile.container)
+            better = self._better(task, target, after, profile)
+            if better is None:
+                return target, after
+            target = replace(target, gain=better)
+            finished = await self._ffmpeg(task, [target])
+            if not finished.ok:
+                raise Unfit(f"the corrected sound was not made: {finished.says}")
+        return target, await self._measure(task, target.path, profile.container)
+
+    def _better(self, task: _Task, target: Target, after: Loudness, profile: AudioProfile) -> Gain | None:
+        if task.before is None or target.gain is None:
+            return None
+        return loudness.better_gain(task.before, after, target.gain, profile)
+
+    async def _measure(self, task: _Task, path: Path, container: str) -> Loudness:
+        return loudness.measured_by(await loudness.measure_run(path, container, task.folder, self._settings))
+
+
+def _touch(path: Path) -> None:
+    with path.open("rb") as file:
+        file.read(1)
+
+
+def _impossible(asset: Asset, profile: Profile, why: str) -> NotMade:
+    return NotMade(profile=profile, message=why, values=failures.values_for(asset.media, profile), transient=False)
+
+
+def _not_made(profile: Profile, error: HubError) -> NotMade:
+    if isinstance(error, Refusal):
+        return NotMade(profile=profile, message=error.message, values=error.values, transient=False)
+    values = {"why": str(error)}
+    return NotMade(profile=profile, message=failures.INTERRUPTED, values=values, transient=True)
