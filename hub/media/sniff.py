@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -32,11 +33,11 @@ def sniff(path: Path, settings: MediaSettings) -> Sniffed:
 
     Raises: Refusal when it is empty, too large, not a regular file, or no media that we take; OSError.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO must not make us wait
+    fd = _open(path)
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise Refusal("This is not an ordinary file. Copy the file itself here, not a link to it.")
+            raise _no_file()
         _check_size(status.st_size, settings)
         container = container_of(os.pread(fd, HEAD_BYTES, 0))
         if container == "mp3?":
@@ -44,6 +45,19 @@ def sniff(path: Path, settings: MediaSettings) -> Sniffed:
     finally:
         os.close(fd)
     return Sniffed(container=container, size_bytes=status.st_size)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO must not make us wait
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a symbolic link; a socket
+            raise _no_file() from error
+        raise
+
+
+def _no_file() -> Refusal:
+    return Refusal("This is not an ordinary file. Copy the file itself here, not a link to it.")
 
 
 def container_of(head: bytes) -> str:
