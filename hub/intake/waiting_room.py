@@ -1,0 +1,105 @@
+"""Which ready drop is next, which were put off and until when."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+from hub.api import Clock
+from hub.intake.handling import Done, Later
+from hub.intake.lookout import Arriving, Ready, Round
+from hub.intake.names import display_name
+from hub.intake.status import Waiting
+from hub.messages import Catalogue
+
+LONGEST_PAUSE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """A drop that was put off: until it changes, or until then."""
+
+    state: object
+    until: float  # monotonic
+    later: Later
+    attempts: int
+
+
+class WaitingRoom:
+    """Drops in the order of arrival; none is handed out twice at once, nor together with one that shares a file."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ready: dict[str, Ready] = {}
+        self._arriving: tuple[Arriving, ...] = ()
+        self._held: dict[str, _Held] = {}
+        self._in_hand: set[str] = set()
+
+    def update(self, look: Round) -> Set[str]:
+        """Take over what the last look round found; returns the anchors of all that is there."""
+        self._ready = {ready.bundle.anchor: ready for ready in look.ready}
+        self._arriving = look.arriving
+        anchors = self._ready.keys() | {arriving.anchor for arriving in look.arriving} | self._in_hand
+        for gone in self._held.keys() - anchors:
+            del self._held[gone]
+        return anchors
+
+    def take(self) -> Ready | None:
+        """The next drop that may be handled now; give it back with `give_back`."""
+        ready = next((ready for ready in self._ready.values() if self._may_start(ready)), None)
+        if ready is not None:
+            self._in_hand.update(ready.names)
+        return ready
+
+    def give_back(self, ready: Ready, outcome: Done | Later | None) -> None:
+        """It is done, or put off. None: it was interrupted."""
+        self._in_hand.difference_update(ready.names)
+        anchor = ready.bundle.anchor
+        before = self._held.pop(anchor, None)
+        if isinstance(outcome, Later):
+            self._held[anchor] = self._hold(ready, outcome, before)
+        elif self._ready.get(anchor) is ready:
+            del self._ready[anchor]
+
+    def in_hand(self) -> set[str]:
+        """The display-safe names of what is being handled."""
+        return {display_name(name) for name in self._in_hand}
+
+    def next_due_s(self) -> float | None:
+        """After how many seconds something that waits is worth another look."""
+        now = self._clock.monotonic()
+        due = [arriving.again_in_s for arriving in self._arriving]
+        due += [held.until - now for held in self._held.values() if held.until > now]
+        return min(due, default=None)
+
+    def lack_of_space(self) -> str | None:
+        """Why a drop waits for space on the disk, if one does."""
+        return next((held.later.why for held in self._held.values() if held.later.full), None)
+
+    def waiting(self, catalogue: Catalogue) -> list[Waiting]:
+        """All that is not done, in the order of arrival."""
+        found = [Waiting(name=a.name, since=a.since, why=a.why.say(catalogue)) for a in self._arriving]
+        found += [Waiting(name=r.name, since=r.since, why=self._why(r, catalogue)) for r in self._ready.values()]
+        return sorted(found, key=lambda waiting: waiting.since)
+
+    def _may_start(self, ready: Ready) -> bool:
+        if not self._in_hand.isdisjoint(ready.names):
+            return False
+        held = self._held.get(ready.bundle.anchor)
+        return held is None or held.state != _state(ready) or held.until <= self._clock.monotonic()
+
+    def _hold(self, ready: Ready, later: Later, before: _Held | None) -> _Held:
+        attempts = before.attempts + 1 if before is not None and before.state == _state(ready) else 0
+        growing = min(LONGEST_PAUSE_S, 2.0 * 2 ** min(attempts, 6))
+        pause_s = growing if later.after_s is None else later.after_s
+        return _Held(state=_state(ready), until=self._clock.monotonic() + pause_s, later=later, attempts=attempts)
+
+    def _why(self, ready: Ready, catalogue: Catalogue) -> str:
+        if not self._in_hand.isdisjoint(ready.names):
+            return catalogue("It is being processed.")
+        held = self._held.get(ready.bundle.anchor)
+        return held.later.why if held else catalogue("It waits for its turn.")
+
+
+def _state(ready: Ready) -> object:
+    return (ready.names, ready.fingerprint, ready.bundle.awaited)
