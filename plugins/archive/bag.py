@@ -132,7 +132,8 @@ class Bag:
             except (ValueError, TypeError) as error:
                 raise BagDamaged(f"{self.folder.name}/{WORK}/{_INTENT} cannot be read: {error}") from error
             self._settle(intent)
-        shutil.rmtree(self._work)
+        if self._work.exists():
+            shutil.rmtree(self._work)
 
     def sweep(self) -> None:
         """Remove what atomic writes left when they were killed."""
