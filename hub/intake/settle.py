@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,13 @@ from hub.intake.evidence import (
     Parts,
     ask_for_writers,
     evidence_of,
+    ignore_lease_signal,
     opened,
     refuse_odd_kinds,
     refuse_second_names,
 )
 from hub.intake.settings import IntakeSettings
+from hub.intake.watcher import is_silent_filesystem
 from hub.messages import Refusal
 
 WRITER_RECHECK_S = 1.0
@@ -125,6 +128,29 @@ class Settler:
                 "limit.",
                 limit=self._settings.max_file_bytes / 1e9,
             )
+
+
+def lease_problem(folder: Path) -> str | None:
+    """For `siarhub check`: why the kernel cannot say whether somebody still writes a file in this folder."""
+    if is_silent_filesystem(folder):
+        return f"{folder} is a network mount: files are taken only after a longer quiet time; a local folder is better"
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".siarhub-lease-") as file:
+            answer = _lease_of(Path(file.name))
+    except OSError:
+        return None  # whether the folder is writable is another check
+    if answer is Lease.BUSY:  # we have it open for writing, so this is the right answer
+        return None
+    return f"{folder}: this filesystem knows no leases, so files are taken only after a longer quiet time"
+
+
+def _lease_of(path: Path) -> Lease:
+    ignore_lease_signal()
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return ask_for_writers(fd)
+    finally:
+        os.close(fd)
 
 
 def _not_ours() -> Refusal:
