@@ -87,7 +87,7 @@ class Cabinet:
         if known is not None:
             return known
         month = Month.of(filing.at, self._zone)
-        bag = self._bag(month, today=self._date(filing.at))
+        bag = self._bag(month, today=self._date(filing.now))
         self._index(month, bag)  # a recovery just now may have completed it
         if filing.item.number not in self._places:
             self._append(month, bag, filing)
@@ -119,7 +119,7 @@ class Cabinet:
             PayloadFile(name=TEXT_NAME, source=record_text(filing, self._settings, self._zone)),
         ]
         self._require_space(sum(asset.path.stat().st_size for asset in item.assets if asset.path.exists()))
-        bag.append(place, [*originals, *records], tag_files(self._settings, month, self._date(filing.at)))
+        bag.append(place, [*originals, *records], tag_files(self._settings, month, self._date(filing.now)))
         self._index(month, bag)
 
     def _bag(self, month: Month, *, today: str) -> Bag:

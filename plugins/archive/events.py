@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.api import Aired, Delivered, DeliveryFailed, JournalEntry, Played
+from hub.api.files import fsync_folder
 from plugins.archive.months import local_iso
 
 NAME = "peristiwa.jsonl"
@@ -62,11 +63,14 @@ def append_lines(path: Path, lines: Iterable[tuple[int, str]]) -> int:
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
+        os.fchmod(fd, 0o644)  # people read it, whatever the service's umask
         end, last = _whole_end(fd)
         os.ftruncate(fd, end)
         new = [line for seq, line in lines if seq > last]
         _write_all(fd, "".join(f"{line}\n" for line in new).encode(), end)
         os.fsync(fd)
+        if end == 0:
+            fsync_folder(path.parent)
     finally:
         os.close(fd)
     return len(new)

@@ -38,15 +38,17 @@ class Ledgerbook:
         return self._opened
 
     async def open(self) -> None:
-        """Open the database; one that is damaged, or whose events were lost, is made again from the journal."""
+        """Open the database and count what it lacks of the journal; a damaged one is made again from it.
+
+        Raises: OSError, BagDamaged, sqlite3.OperationalError; a retry goes on where it stopped.
+        """
         self._opened = await self._run(self._open_or_renew)
+        while page := await self._context.records.entries(after=await self._run(self._counted), limit=_PAGE):
+            await self.take(page)
 
     async def take(self, entries: Sequence[JournalEntry]) -> None:
         """Write new facts to their months' events and count them. A retry is safe. Raises: OSError, BagDamaged."""
-        missed = await self._missed(entries[0].seq) if entries else []
-        for page in (missed, entries):
-            if page:
-                await self._run(self._take_page, page)
+        await self._run(self._take_page, entries)
 
     async def due(self) -> list[Due]:
         return await self._run(self._state.due)
@@ -79,19 +81,6 @@ class Ledgerbook:
         lines = await self._lines(month)
         return await self._run(self._write_list, month, lines)
 
-    async def _missed(self, first: int) -> list[JournalEntry]:
-        """Facts before the first one given that the database has not counted: it was lost, the hub's cursor was not."""
-        missed: list[JournalEntry] = []
-        after = await self._run(lambda: self._state.seq)
-        while after + 1 < first:
-            page = await self._context.records.entries(after=after, limit=_PAGE)
-            older = [entry for entry in page if entry.seq < first]
-            missed += older
-            if len(older) < len(page) or not page:
-                break
-            after = page[-1].seq
-        return missed
-
     async def _lines(self, month: Month) -> list[Line]:
         totals = group(await self._run(self._state.totals, month))
         numbers = sorted({*totals, *self._cabinet.filed_in(month)})
@@ -122,6 +111,9 @@ class Ledgerbook:
         self._state.mark_clean(month)
         return path
 
+    def _counted(self) -> int:
+        return self._state.seq
+
     def _take_page(self, page: Sequence[JournalEntry]) -> None:
         fresh = [entry for entry in page if entry.seq > self._state.seq]
         if fresh:
@@ -138,11 +130,15 @@ class Ledgerbook:
             events.append_lines(self._cabinet.growing_folder(month) / events.NAME, lines)
 
     def _open_or_renew(self) -> ArchiveState:
+        if self._opened is not None:
+            self._opened.close()
         try:
             state = ArchiveState(self._database, self._context.zone)
             if not self._lost_events(state):
                 return state
             state.close()
+        except sqlite3.OperationalError:
+            raise  # no room, no access: nothing is wrong with what it holds
         except sqlite3.DatabaseError as error:
             self._context.log.warning("archive_database_renewed", reason=str(error))
         for suffix in ("", "-wal", "-shm"):

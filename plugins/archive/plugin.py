@@ -207,7 +207,9 @@ class ArchivePlugin:
         at = moment_of(item, due)
         _, names = self._cabinet.plan(item, at)
         known = await self._book.destinations(item.number)
-        filing = Filing(item=item, at=at, cause=due.cause, names=names, destinations=known)
+        filing = Filing(
+            item=item, at=at, now=self._context.clock.now(), cause=due.cause, names=names, destinations=known
+        )
         place = await self._run(self._cabinet.file, filing)
         fact = Filed(item=item.number, month=str(place.month), path=place.path, never_played=due.cause.never_played)
         if await self._context.journal.record(fact, key=f"filed/{item.number}"):

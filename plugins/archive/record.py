@@ -46,8 +46,8 @@ class Destination:
 
     channel: str  # the plugin that serves it
     name: str
-    planned: bool = False
-    delivered: bool = False
+    planned: bool | None = None  # None: not known
+    delivered: bool | None = None
     plays: int = 0  # proved, to their end
     partial: int = 0  # proved, not to their end
     seconds: float = 0.0
@@ -61,6 +61,7 @@ class Filing:
     item: Item
     at: datetime
     cause: Cause
+    now: datetime
     names: tuple[str, ...]  # of item.assets, in the archive
     destinations: tuple[Destination, ...] = ()
 
@@ -108,8 +109,9 @@ def record(filing: Filing, settings: ArchiveSettings, zone: tzinfo) -> Mapping[s
         "persetujuan": _approval(item),
         "berkas": [_file(asset, name) for asset, name in zip(item.assets, filing.names, strict=True)],
         "diarsipkan": {
-            "waktu_dasar": local_iso(filing.at, zone),
+            "waktu": local_iso(filing.now, zone),
             "sebab": filing.cause,
+            "waktu_sebab": local_iso(filing.at, zone),
             "belum_tersiarkan": filing.cause.never_played,
         },
         "tayang": [_destination(destination) for destination in filing.destinations],
@@ -158,7 +160,8 @@ def _destination(known: Destination) -> Mapping[str, Any]:
 
 def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, inner in value.items():
-        name = f"{prefix}{key.replace('_', ' ')}".capitalize() if not prefix else f"{prefix}{key.replace('_', ' ')}"
+        word = key.replace("_", " ")
+        name = f"{prefix}{word}" if prefix else word.capitalize()
         if isinstance(inner, Mapping):
             yield from _flatten(inner, f"{name}, ")
         elif isinstance(inner, Sequence) and not isinstance(inner, str):

@@ -144,7 +144,7 @@ class ArchiveState:
             MonthTotals(
                 item=ItemNumber(item),
                 destination=Destination(
-                    channel=channel, name=name, planned=True, plays=whole, partial=part, seconds=seconds, first=first
+                    channel=channel, name=name, plays=whole, partial=part, seconds=seconds, first=first
                 ),
                 last=last,
             )
@@ -157,14 +157,14 @@ class ArchiveState:
             "SELECT channel, destination, max(planned), max(delivered), sum(whole), sum(part), sum(seconds), min(first)"
             " FROM (SELECT channel, destination, 1 AS planned, delivered, 0 AS whole, 0 AS part, 0.0 AS seconds,"
             "       NULL AS first FROM deliveries WHERE item = :item"
-            "       UNION ALL SELECT channel, destination, 0, 0, whole, part, seconds, first FROM plays"
+            "       UNION ALL SELECT channel, destination, NULL, NULL, whole, part, seconds, first FROM plays"
             "       WHERE item = :item)"
             " WHERE channel <> 'archive' GROUP BY channel, destination ORDER BY channel, destination",
             {"item": item},
         )
         return tuple(
             Destination(
-                channel=channel, name=name, planned=bool(planned), delivered=bool(delivered),
+                channel=channel, name=name, planned=_known(planned), delivered=_known(delivered),
                 plays=whole, partial=part, seconds=seconds, first=first or "",
             )
             for channel, name, planned, delivered, whole, part, seconds, first in rows
@@ -244,3 +244,7 @@ class ArchiveState:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+def _known(flag: int | None) -> bool | None:
+    return None if flag is None else bool(flag)

@@ -37,7 +37,7 @@ def item_of(folder: Path, count: int) -> Item:
 
 def filing_of(cabinet: Cabinet, item: Item) -> Filing:
     at = NOON + timedelta(hours=1)
-    return Filing(item=item, at=at, cause=Cause.PLAYED, names=cabinet.plan(item, at)[1])
+    return Filing(item=item, at=at, now=at, cause=Cause.PLAYED, names=cabinet.plan(item, at)[1])
 
 
 def open_cabinet(folder: Path) -> Cabinet:
