@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NewType
 
+Date = date  # Approval has a field `date`, which hides the type of that name from whoever resolves its annotation
+
 ItemNumber = NewType("ItemNumber", str)
 """`IP-yyyy-mm-nnnn`, the month in WITA: ASCII, safe in a path, a topic and a command."""
 
@@ -106,7 +108,7 @@ class Approval:
     """What the sidecar claims about the approval of the item."""
 
     number: str
-    date: date
+    date: Date
     approver: str
 
 
