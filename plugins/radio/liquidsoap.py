@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,11 @@ class Liquidsoap:
 
     async def close(self) -> None:
         async with self._lock:
-            self._drop()
+            streams, self._streams = self._streams, None
+            if streams is not None:
+                streams[1].close()
+                with suppress(OSError):
+                    await streams[1].wait_closed()
 
     async def _about(self, verb: str, token: str) -> bool:
         if not _TOKEN.fullmatch(token):
