@@ -74,8 +74,8 @@ class Bag:
 
     @property
     def unfinished(self) -> bool:
-        """An append is under way, or was cut short."""
-        return self._work.exists()
+        """An append is under way, or was cut short: payload and manifests may not agree yet."""
+        return (self._work / _INTENT).exists()
 
     def manifest(self) -> dict[str, Sha256]:
         """Path of each payload file with its SHA-256. Raises: BagDamaged, OSError."""

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from hub.api import Sha256
 from hub.api.files import sha256_of
-from plugins.archive.bag import DECLARATION, MANIFEST, PAYLOAD, TAG_MANIFEST, Bag, BagDamaged, Oxum, parse_manifest
+from plugins.archive.bag import (
+    DECLARATION,
+    MANIFEST,
+    PAYLOAD,
+    TAG_MANIFEST,
+    WORK,
+    Bag,
+    BagDamaged,
+    Oxum,
+    parse_manifest,
+)
+
+SETTLE_WITHIN_S = 3.0
 
 
 def verify(folder: Path) -> list[str]:
@@ -21,8 +34,8 @@ def verify(folder: Path) -> list[str]:
 
 def _problems(folder: Path) -> Iterator[str]:
     bag = Bag(folder)
-    if bag.unfinished:
-        yield ".kerja: an item is being filed, or filing was cut short; verify again when the hub has run"
+    if not _settled(bag):
+        yield f"{WORK}: filing was cut short; start the hub, which completes it, and verify again"
     listed = bag.manifest()
     found = dict(_payload(folder))
     yield from _wrong_declaration(folder)
@@ -34,6 +47,14 @@ def _problems(folder: Path) -> Iterator[str]:
         yield f"bag-info.txt: Payload-Oxum says {stated}, the payload has {actual}"
     for path in sorted(listed.keys() & found.keys()):
         yield from _wrong_content(folder, path, listed[path])
+
+
+def _settled(bag: Bag) -> bool:
+    """Wait out an append that is being completed just now: that takes moments."""
+    deadline = time.monotonic() + SETTLE_WITHIN_S
+    while bag.unfinished and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not bag.unfinished
 
 
 def _payload(folder: Path) -> Iterator[tuple[str, int]]:

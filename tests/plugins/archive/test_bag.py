@@ -129,6 +129,7 @@ def test_an_intent_that_cannot_be_read_is_left_for_a_person(bag: Bag) -> None:
 
     with pytest.raises(BagDamaged, match=r"niat\.json"):
         bag.recover()
+    assert "start the hub" in "\n".join(verify(bag.folder))
 
     assert bag.unfinished
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import csv
 import json
 import shutil
@@ -25,6 +27,7 @@ from hub.api import (
     Receipt,
     RetryLater,
 )
+from hub.plugin_host.host import PluginHost
 from hub.testing import NOON
 
 NUMBER = ItemNumber("IP-2026-11-0001")
@@ -316,6 +319,54 @@ async def test_an_order_writes_the_list_anew_and_names_it(archive, played, month
     assert outcome.done
     assert outcome.message in {str(path) for path in (month_folder / "berjalan").glob("*.csv")}
     assert not refused.done
+
+
+async def test_the_hub_takes_the_plugin_as_it_is(archive) -> None:
+    item, host = archive.add_item(channels=ARCHIVE_ONLY), PluginHost()
+    host.register(archive.plugin, "archive")
+
+    (delivery,) = await host.plan_deliveries("archive", item)
+    receipt = await host.deliver("archive", delivery, item, ())
+    await host.withdraw("archive", item, "a mistake")
+
+    assert host.check_environment("archive") == ()
+    assert [service.name for service in host.services("archive")] == ["archive keeper"]
+    assert isinstance(receipt, Receipt)
+    assert (await host.health("archive")).state is HealthState.OK
+
+
+async def test_the_keeper_brings_the_list_up_to_date_and_stops_when_told(archive, played, month_folder) -> None:
+    archive.settings = replace_settings(archive.settings, refresh_every_s=3600)
+    archive.restart()
+    archive.add_item()
+    await archive.plugin.hub_facts(entries=archive.tell(played()))
+    await archive.plugin.hub_facts(entries=archive.tell(played()))
+    assert rows(month_folder)[0]["Jumlah tayang videotron"] == "1"
+    (service,) = archive.plugin.hub_services()
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        keeper = group.create_task(service.run(), name="keeper")
+        while rows(month_folder)[0]["Jumlah tayang videotron"] != "2":  # noqa: ASYNC110 - a file, no event of ours
+            await asyncio.sleep(0)
+        keeper.cancel()
+
+    assert keeper.cancelled()
+
+
+async def test_a_call_cut_off_by_a_deadline_leaves_one_writer(archive, played, month_folder, check_bag) -> None:
+    for number in range(1, 6):
+        archive.add_item(f"IP-2026-11-{number:04}")
+    entries = archive.tell(*(played(f"IP-2026-11-{number:04}") for number in range(1, 6)))
+
+    for _ in range(8):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await archive.plugin.hub_facts(entries=entries)
+    await archive.plugin.hub_facts(entries=entries)
+
+    assert len(archive.hub.facts(Filed)) == 5
+    assert event_numbers(month_folder)[:5] == [1, 2, 3, 4, 5]
+    check_bag(month_folder)
 
 
 async def test_every_item_gets_one_delivery_with_the_same_key_each_time(archive) -> None:
