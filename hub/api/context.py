@@ -68,7 +68,10 @@ class Journal(Protocol):
 
 class Translate(Protocol):
     def __call__(self, message: str, /, **values: object) -> str:
-        """The message in the office's language, its `{names}` filled in; the catalogue is the plugin's `locale/<language>.po`."""
+        """The message in the office's language, its `{names}` filled in.
+
+        The catalogue is `locale/<language>.po` beside the plugin's module.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,10 @@ class PluginContext(Generic[SettingsT]):
     _hub: Hub
 
     async def deliveries(self) -> Sequence[CurrentDelivery]:
-        """The plugin's own deliveries to reconcile against: withdrawn, failed and expired ones drop out, as do those of ended items."""
+        """The plugin's own deliveries to reconcile against.
+
+        Withdrawn, failed and expired ones drop out, as do those of ended items.
+        """
         return await self._hub.deliveries(self.name)
 
     def replan(self) -> None:

@@ -13,9 +13,9 @@ CHUNK_BYTES = 1 << 20
 
 
 def write_atomically(path: Path, data: bytes | str, *, mode: int = 0o644) -> None:
-    """Put `data` at `path` so that a power cut leaves the old content or the new, never a mixture. Blocks: use a thread.
+    """Put `data` at `path` so that a power cut leaves the old content or the new, never a mixture.
 
-    Raises: OSError; the temporary file is gone then and `path` is as it was.
+    Blocks: use a thread. Raises: OSError; the temporary file is gone then and `path` is as it was.
     """
     content = data.encode() if isinstance(data, str) else data
     temporary = path.with_name(f".{secrets.token_hex(6)}.tmp")

@@ -28,6 +28,14 @@ def hub_check_environment() -> Sequence[str]:  # type: ignore[empty-body]
 
 
 @hookspec
+def hub_check_reachable() -> Sequence[str]:  # type: ignore[empty-body]
+    """Name what this plugin cannot reach just now (a broker, a playout), one sentence each with the remedy.
+
+    Called by `siarhub check` only, in a process of its own: what is away now may be back later, and keeps nothing down.
+    """
+
+
+@hookspec
 def hub_commands() -> click.Group | None:
     """Return the commands mounted as `siarhub <plugin> ...`.
 
@@ -62,7 +70,9 @@ async def hub_plan_deliveries(item: Item) -> Sequence[Delivery]:  # type: ignore
 
 
 @hookspec
-async def hub_deliver(delivery: Delivery, item: Item, renditions: Sequence[Rendition]) -> Receipt | Pending:  # type: ignore[empty-body]
+async def hub_deliver(  # type: ignore[empty-body]
+    delivery: Delivery, item: Item, renditions: Sequence[Rendition]
+) -> Receipt | Pending:
     """Bring one of this plugin's own deliveries to its destination. At least once: use `delivery.key`.
 
     Renditions come in the order of `delivery.wants`. Return a `Receipt` when the destination holds it, `Pending` when

@@ -69,6 +69,8 @@ def main(words: list[str]) -> None:
     if one.get("report") == "1":
         os.write(1, "\n".join(problems).encode())
         return
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would pass that on
+        signal.signal(ignored, signal.SIG_DFL)
     os.execv(program, command)  # noqa: S606 - this is the purpose
 
 

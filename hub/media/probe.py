@@ -22,6 +22,8 @@ from hub.media.sniff import IMAGES, Sniffed, sniff
 from hub.media.wholeness import check_duration, check_whole
 from hub.messages import Refusal
 
+_TOO_MANY_PIXELS = "exceeds specified max pixel count"  # libavutil/imgutils.c
+
 
 async def probe(path: Path, *, settings: MediaSettings) -> MediaInfo:
     """Measure the file: its kind by its bytes, its size as displayed, its duration by walking every packet.
@@ -55,7 +57,7 @@ async def read_streams(path: Path, folder: Path, container: str, settings: Media
         found: dict[str, Any] = json.loads(finished.output)
     except ValueError as error:
         raise damaged() from error
-    if "exceeds specified max pixel count" in finished.tail:
+    if _TOO_MANY_PIXELS in finished.tail:
         raise _too_many_pixels(settings)
     return {**found, "estimated": "Estimating duration" in finished.tail}
 
@@ -85,6 +87,8 @@ async def tool(
         )
     if finished.disk_full or finished.exit_code == -9 or await asyncio.to_thread(is_unreadable, path):
         raise RetryLater(f"{command[0]} could not work: {finished.says}")
+    if _TOO_MANY_PIXELS in finished.tail:
+        raise _too_many_pixels(settings)
     raise damaged()
 
 

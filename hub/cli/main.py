@@ -1,0 +1,122 @@
+"""Commands and where they come from: the hub's own, and one group for each plugin, imported only when it is used."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hub.api import HubError
+from hub.cli.context import WRONG_USAGE, Context, fail
+from hub.settings import ENVIRONMENT
+
+OWN = {
+    "run": "hub.cli.main:run",
+    "check": "hub.cli.check:check",
+    "status": "hub.cli.show:status",
+    "items": "hub.cli.show:items",
+    "show": "hub.cli.show:show",
+    "plan": "hub.cli.plan:plan",
+    "retry": "hub.cli.orders:retry",
+    "withdraw": "hub.cli.orders:withdraw",
+    "plugins": "hub.cli.plugins:plugins",
+    "plugin": "hub.cli.plugins:plugin",
+    "demo": "hub.demo.command:demo",
+}
+
+
+class Commands(click.Group):
+    """Imports a command's module when that command is asked for; a broken plugin breaks its own commands only."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*OWN, *sorted(_plugin_names(ctx) - OWN.keys())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in OWN:
+            module, _, name = OWN[cmd_name].partition(":")
+            return _with_config(getattr(importlib.import_module(module), name))
+        return _with_config(_plugin_group(ctx, cmd_name))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("siarhub"), prog_name="siarhub")
+@click.option("--config", type=click.Path(path_type=Path), envvar=ENVIRONMENT, help="The settings file (siarhub.toml).")
+@click.pass_context
+def main(ctx: click.Context, config: Path | None) -> None:
+    """Siar Hub: shows approved public information on screens, airs it, and files it every month."""
+    if not isinstance(ctx.obj, Context):
+        ctx.obj = Context()
+    ctx.obj.config = config or ctx.obj.config
+
+
+@click.command()
+@click.pass_obj
+def run(context: Context) -> None:
+    """Run the hub until SIGTERM or Ctrl-C."""
+    from hub.api.service import set_up_logging
+    from hub.daemon import Daemon
+
+    settings = context.all_settings
+    set_up_logging(level=settings.hub.log_level, style=settings.hub.log_style)
+    try:
+        asyncio.run(Daemon(settings).run())
+    except (HubError, OSError) as error:
+        raise fail(str(error)) from error
+
+
+def _plugin_names(ctx: click.Context) -> set[str]:
+    return {found.name for found in _found(ctx)}
+
+
+def _plugin_group(ctx: click.Context, name: str) -> click.Command | None:
+    from hub.plugin_host.loader import load_class
+
+    found = next((one for one in _found(ctx) if one.name == name), None)
+    if found is None:
+        return None
+    try:
+        make: Any = getattr(load_class(found), "hub_commands", None)
+        group = make() if make else None
+    except Exception as error:  # the isolation boundary: a plugin's module runs here
+        raise click.ClickException(f"the plugin {name} is broken: {type(error).__name__}: {error}") from error
+    return group if isinstance(group, click.Command) else None
+
+
+def _found(ctx: click.Context) -> Any:
+    from hub.plugin_host.loader import find_plugins
+
+    context = ctx.obj if isinstance(ctx.obj, Context) else Context()
+    context.config = ctx.params.get("config") or context.config
+    try:
+        return find_plugins(context.all_settings.hub.plugin_dir)
+    except SystemExit:
+        return find_plugins(None)  # `siarhub --help` works without settings
+
+
+def _with_config(command: click.Command | None) -> click.Command | None:
+    """Let `--config` stand after the command too, at any depth."""
+    if command is None or any(param.name == "config" for param in command.params):
+        return command
+
+    def remember(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+        root = ctx.find_root()
+        if value is not None and isinstance(root.obj, Context):
+            root.obj.config = value
+
+    command.params.append(
+        click.Option(
+            ["--config"], type=click.Path(path_type=Path), expose_value=False, callback=remember, is_eager=True,
+            help="The settings file (siarhub.toml).",
+        )
+    )  # fmt: skip
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            _with_config(one)
+    return command
+
+
+__all__ = ["WRONG_USAGE", "main"]

@@ -1,0 +1,158 @@
+"""Commands that show: what the hub does now, its items, and one item with all that happened to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.table import Table
+
+from hub.api import Item
+from hub.cli.context import Context, fail, print_json
+from hub.control import daemon_runs
+from hub.ledger import deliveries, facts
+from hub.ledger import items as ledger_items
+from hub.ledger import jobs as ledger_jobs
+from hub.observe.health import read_status
+
+COLOURS = {"ok": "green", "degraded": "yellow", "down": "red"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines; docs/cli.md has the schema.")
+@click.pass_obj
+def status(context: Context, as_json: bool) -> None:
+    """Show how the hub is; exit with 1 when it does not run or is not well."""
+    runs = daemon_runs(context.hub_state_dir)
+    last = read_status(context.hub_state_dir) or {}
+    state = last.get("state", "down") if runs else "down"
+    if as_json:
+        print_json({**last, "running": runs, "state": state})
+    else:
+        _print_status(context, last, runs=runs, state=state)
+    if state == "down":
+        raise SystemExit(1)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines; docs/cli.md has the schema.")
+@click.pass_obj
+def items(context: Context, as_json: bool) -> None:
+    """List the items, oldest first, and how far each delivery has come."""
+    ledger = context.ledger()
+    rows = [_item(ledger, item) for item in ledger_items.all_items(ledger)]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("Number", "Title", "Kind", "State", "Until", "Deliveries")
+    for row in rows:
+        where = "\n".join(_delivery_text(one) for one in row["deliveries"])
+        until = _local(context, row["end"])
+        table.add_row(row["number"], row["title"], row["kind"], row["state"], until, where)
+    context.console.print(table)
+
+
+@click.command()
+@click.argument("item")
+@click.option("--json", "as_json", is_flag=True, help="For machines; docs/cli.md has the schema.")
+@click.pass_obj
+def show(context: Context, item: str, as_json: bool) -> None:
+    """Show one ITEM: its record, deliveries, totals and events."""
+    ledger = context.ledger()
+    found = ledger_items.get(ledger, item)
+    if found is None:
+        raise fail(f"there is no item {item}; siarhub items lists them")
+    value = {
+        **_item(ledger, found),
+        "record": asdict(found),
+        "totals": [total._asdict() for total in facts.totals(ledger, item)],
+        "waiting": [
+            {"kind": kind, "key": key, "reason": why} for kind, key, why in ledger_jobs.waiting_reasons(ledger, item)
+        ],
+        "events": [_event(entry) for entry in facts.entries(ledger, item=found.number)],
+    }
+    if as_json:
+        print_json(value)
+    else:
+        _print_item(context, value)
+
+
+def _item(ledger: sqlite3.Connection, item: Item) -> dict[str, Any]:
+    first = item.assets[0]
+    return {
+        "number": item.number,
+        "title": item.title,
+        "kind": first.media.kind,
+        "state": item.state,
+        "sha256": first.sha256,
+        "accepted_at": item.accepted_at.isoformat(),
+        "start": item.start.isoformat(),
+        "end": item.end.isoformat(),
+        "deliveries": [
+            {
+                "plugin": row.plugin,
+                "destination": row.delivery.destination,
+                "state": row.state,
+                "attempts": row.attempts,
+                "reason": row.reason,
+                "updated_at": row.updated_at.isoformat(),
+            }
+            for row in deliveries.of_item(ledger, item.number)
+        ],
+    }
+
+
+def _event(entry: Any) -> dict[str, Any]:
+    return {
+        "seq": entry.seq,
+        "at": entry.recorded_at.isoformat(),
+        "by": entry.plugin,
+        "event": type(entry.fact).__name__,
+        **{key: value for key, value in asdict(entry.fact).items() if key != "item"},
+    }
+
+
+def _print_status(context: Context, last: dict[str, Any], *, runs: bool, state: str) -> None:
+    console = context.console
+    if not runs:
+        console.print("[red]The hub is not running.[/] Start it: systemctl start siarhub (or: siarhub run)")
+        return
+    console.print(
+        f"Siar Hub {last.get('version', '?')} runs (pid {last.get('pid', '?')}): [{COLOURS[state]}]{state}[/]"
+    )
+    table = Table("Part", "State", "What")
+    for part in last.get("parts", ()):
+        table.add_row(part["name"], f"[{COLOURS[part['state']]}]{part['state']}[/]", part["summary"])
+    console.print(table)
+    waiting = last.get("intake", {}).get("waiting", ())
+    for one in waiting:
+        console.print(f"waiting: {one['name']}: {one['why']}", markup=False)
+    for asset, part in last.get("transcoding", {}).items():
+        console.print(f"transcoding {asset[:12]}: {part:.0%}")
+
+
+def _print_item(context: Context, value: dict[str, Any]) -> None:
+    console = context.console
+    console.print(f"[bold]{value['number']}[/]  {value['state']}")
+    console.print(value["title"], markup=False)
+    console.print(f"from {_local(context, value['start'])} until {_local(context, value['end'])}")
+    for one in value["deliveries"]:
+        console.print(f"  {_delivery_text(one)}", markup=False)
+    for total in value["totals"]:
+        console.print(f"  proved on {total['destination']}: {total['plays']} times, {total['seconds']:.1f} s")
+    for event in value["events"]:
+        rest = ", ".join(f"{k}={v}" for k, v in event.items() if k not in ("seq", "at", "by", "event") and v != "")
+        console.print(f"  {_local(context, event['at'])} {event['by']} {event['event']}: {rest}", markup=False)
+
+
+def _delivery_text(one: dict[str, Any]) -> str:
+    reason = f" ({one['reason']})" if one["reason"] else ""
+    return f"{one['plugin']} -> {one['destination']}: {one['state']}{reason}"
+
+
+def _local(context: Context, time: str) -> str:
+    local = datetime.fromisoformat(time).astimezone(context.all_settings.hub.zone)
+    return f"{local:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,176 @@
+"""`siarhub demo`: set the stage, drop three approved files, tell what happens, and judge it from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from hub.demo import judge
+from hub.demo.judge import Verdict
+from hub.demo.stage import SCREENS, Stage, stage
+from hub.demo.story import Story
+from hub.media.samples import make_audio, make_poster, make_video
+
+ONCE_WITHIN_S = 240.0
+TONE_HZ = 1000
+SPOT_S = 5.0
+SIDECAR = """\
+Judul: {title}
+Ringkasan: Contoh untuk peragaan Siar Hub
+Klasifikasi: berkala
+Sumber: Diskominfo Kalimantan Selatan
+Nomor persetujuan: LP-2026-11/001
+Tanggal persetujuan: {date}
+Penyetuju: Kepala Dinas
+Saluran: {channels}
+"""
+
+
+@dataclass(slots=True)
+class Demo:
+    """What the judge has found so far."""
+
+    console: Console
+    stage: Stage
+    story: Story
+    pictures: dict[str, Path]  # title -> the file that was dropped
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    def say(self, sentence: str) -> None:
+        self.console.print(f"[dim]{time.monotonic() - self.began:6.1f} s[/]  {sentence}", highlight=False)
+
+    def found(self, verdict: Verdict) -> None:
+        known = self.verdicts.get(verdict.what)
+        if known is None or (verdict.good and not known.good):
+            self.verdicts[verdict.what] = verdict
+            if verdict.good:
+                self.say(f"[bold green]seen from outside[/] {verdict.what}: {verdict.detail}")
+
+    def wanted(self) -> list[str]:
+        """Everything that must be found before the story has happened."""
+        return [*(f"{title} on {one.name}" for title in self.pictures for one in SCREENS), "radio", "archive"]
+
+    def missing(self) -> list[str]:
+        verdicts = self.verdicts
+        return [
+            f"{what}: {verdicts[what].detail if what in verdicts else 'nothing was seen'}"
+            for what in self.wanted()
+            if not (what in verdicts and verdicts[what].good)
+        ]
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End by itself: 0 when the whole story happened, 1 naming what did not.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Work here and keep it; must not exist yet.")
+def demo(once: bool, folder: Path | None) -> None:
+    """Show the whole chain: two screens, a radio, an archive, in a temporary folder, until Ctrl-C."""
+    console = Console()
+    work = folder or Path(tempfile.mkdtemp(prefix="siarhub-demo-"))
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        missing = asyncio.run(_play(console, work, once=once))
+    except KeyboardInterrupt:
+        missing = []
+    if missing:
+        console.print(f"[bold red]This did not happen[/] (logs: {work / 'logs'}):")
+        console.print("\n".join(f"  {one}" for one in missing), markup=False)
+        raise SystemExit(1)
+    if folder is None:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+async def _play(console: Console, folder: Path, *, once: bool) -> list[str]:
+    console.print("[bold]Siar Hub demo[/]: setting the stage (broker, Liquidsoap, two players, hub) ...")
+    samples = await asyncio.to_thread(_make_samples, folder / "samples")
+    async with stage(folder) as ready:
+        told = Demo(console, ready, Story(ready.state_dir), samples.pictures)
+        told.say(f"drop approved files in {ready.root / 'Disetujui'}; listen to {ready.listener_url}")
+        await asyncio.to_thread(_drop, samples, ready.root / "Disetujui")
+        told.say(f"dropped {', '.join(path.name for path in samples.media)}")
+        await _follow(told, once=once)
+        return told.missing() if once else []
+
+
+async def _follow(told: Demo, *, once: bool) -> None:
+    with told.console.status("waiting") as line:
+        while not (once and (not told.missing() or time.monotonic() - told.began > ONCE_WITHIN_S)):
+            if ended := next((one.ended for one in told.stage.children if one.ended), ""):
+                told.say(f"[red]{ended}[/]")
+                if once:
+                    return
+            for sentence in await asyncio.to_thread(lambda: list(told.story.news())):
+                told.say(sentence)
+            part = await asyncio.to_thread(told.story.transcoding)
+            todo = f"; still to be seen: {len(told.missing())}" if told.missing() else "; all seen. Ctrl-C ends it"
+            now = f"transcoding {part:.0%}" if part is not None else f"{told.story.plays} plays proved"
+            line.update(now + todo)
+            await _look_and_listen(told)
+            await asyncio.sleep(0.3)  # the pace of telling
+
+
+async def _look_and_listen(told: Demo) -> None:
+    for screen in SCREENS:
+        await _look_at(told, screen.id)
+    open_ones = told.missing()
+    if any(what.startswith("radio") for what in open_ones) and any(m == "aired" for _, m in told.story.reached):
+        told.found(await asyncio.to_thread(judge.hear, told.stage.recording, TONE_HZ, SPOT_S))
+    filed = {number for number, milestone in told.story.reached if milestone == "filed"}
+    if any(what.startswith("archive") for what in open_ones) and len(filed) >= len(told.pictures) + 1:
+        for month in told.story.month_folders:
+            folder = told.stage.root / "Arsip" / month
+            told.found(await asyncio.to_thread(judge.check_month, folder))
+
+
+async def _look_at(told: Demo, screen_id: str) -> None:
+    screen = next(one for one in SCREENS if one.id == screen_id)
+    todo = [title for title in told.pictures if not _seen(told, f"{title} on {screen.name}")]
+    shot = told.stage.folder / f"screen-{screen.id}.png"
+    if not todo or not await judge.screenshot(told.stage.players[screen.id], shot):
+        return
+    for title in todo:
+        score = await judge.likeness(shot, told.pictures[title], screen)
+        kept = shot.with_name(f"screen-{screen.id}-{title.split()[0].lower()}.png")
+        verdict = Verdict(
+            what=f"{title} on {screen.name}", good=score >= judge.ALIKE, detail=f"{score:.0%} alike, {kept.name}"
+        )
+        if verdict.good:
+            await asyncio.to_thread(shutil.copyfile, shot, kept)
+        told.found(verdict)
+
+
+def _seen(told: Demo, what: str) -> bool:
+    return what in told.verdicts and told.verdicts[what].good
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    media: tuple[Path, ...]
+    pictures: dict[str, Path]
+    sidecars: dict[Path, str]
+
+
+def _make_samples(folder: Path) -> _Samples:
+    folder.mkdir(parents=True)
+    video = make_video(folder / "Imbauan Siaga Karhutla.mp4", 6.0, (640, 360), tone_hz=440)
+    poster = make_poster(folder / "Poster Layanan.png", (800, 800), picture="smptebars")
+    spot = make_audio(folder / "Iklan Layanan Masyarakat.wav", SPOT_S, TONE_HZ)
+    titles = {video: ("Imbauan Siaga Karhutla", "videotron"), poster: ("Poster Layanan", "videotron"),
+              spot: ("Iklan Layanan Masyarakat", "radio")}  # fmt: skip
+    today = time.strftime("%d-%m-%Y")
+    sidecars = {path: SIDECAR.format(title=t, channels=c, date=today) for path, (t, c) in titles.items()}
+    return _Samples((video, poster, spot), {titles[one][0]: one for one in (video, poster)}, sidecars)
+
+
+def _drop(samples: _Samples, inbox: Path) -> None:
+    """As office staff do: the sidecar and the file are copied, nothing is renamed into place."""
+    for path, sidecar in samples.sidecars.items():
+        (inbox / f"{path.stem}.txt").write_text(sidecar, encoding="utf-8")
+        shutil.copyfile(path, inbox / path.name)

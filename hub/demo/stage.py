@@ -1,0 +1,171 @@
+"""The stage: a broker, a playout, two players and a hub, each a process of its own, in one folder."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from plugins.radio.listening import listening
+from plugins.radio.local_playout import local_playout
+from plugins.videotron.local_broker import LocalBroker, local_broker
+
+STOP_WITHIN_S = 30.0
+STATUS_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screen:
+    """A screen of the demo."""
+
+    id: str
+    name: str
+    width: int
+    height: int
+    fit: str
+
+
+SCREENS = (
+    Screen(id="gerbang", name="Gerbang Banjarbaru", width=768, height=384, fit="fit"),
+    Screen(id="lobi", name="Lobi Dinas", width=480, height=640, fit="crop"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where everything is, once it runs."""
+
+    folder: Path
+    root: Path
+    state_dir: Path
+    config: Path
+    recording: Path  # what a listener of the radio hears, from the beginning on
+    listener_url: str
+    players: Mapping[str, Path]  # screen -> the player's config
+    children: tuple[Child, ...]
+
+
+@dataclass(slots=True)
+class Child:
+    """A process of the demo; its log is a file, for the day when something goes wrong."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    log: Path
+
+    @property
+    def ended(self) -> str:
+        """Why it is no longer there; '' while it runs."""
+        code = self.process.returncode
+        return "" if code is None else f"{self.name} ended with {code}; its log: {self.log}"
+
+    async def stop(self) -> None:
+        if self.process.returncode is None:
+            self.process.terminate()
+            try:
+                async with asyncio.timeout(STOP_WITHIN_S):
+                    await self.process.wait()
+            except TimeoutError:
+                self.process.kill()
+                await self.process.wait()
+
+
+@asynccontextmanager
+async def stage(folder: Path) -> AsyncIterator[Stage]:
+    """Everything started and answering; all of it is ended after the block, in reverse order."""
+    root, state_dir = folder / "srv", folder / "state"
+    for path in (root / "Disetujui", state_dir, folder / "logs", folder / "plugins"):
+        path.mkdir(parents=True)
+    async with AsyncExitStack() as stack:
+        radio = await stack.enter_async_context(local_playout(folder / "radio"))
+        recording = folder / "radio" / "listener.wav"
+        await stack.enter_async_context(listening(radio.listener_url, recording))
+        broker = await stack.enter_async_context(local_broker(folder / "broker", [one.id for one in SCREENS]))
+        players = {screen.id: _write_player(folder, broker, screen) for screen in SCREENS}
+        config = _write_hub(folder, broker, radio.socket, radio.media_folder, radio.as_run)
+        children = [await _start(stack, folder, "hub", "siarhub", "run", "--config", str(config))]
+        for name, player in players.items():
+            command = ("siarhub-player", "run", "--config", str(player))
+            children.append(await _start(stack, folder, f"player-{name}", *command))
+        await _wait_for_hub(state_dir, children[0])
+        yield Stage(
+            folder=folder, root=root, state_dir=state_dir, config=config, recording=recording,
+            listener_url=radio.listener_url, players=players, children=tuple(children),
+        )  # fmt: skip
+
+
+def program(name: str) -> str:
+    """The command of this installation, not one that happens to be in PATH."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def _write_hub(folder: Path, broker: LocalBroker, socket: Path, media: Path, as_run: Path) -> Path:
+    tables: dict[str, dict[str, object]] = {
+        "hub": {"root": folder / "srv", "state_dir": folder / "state", "plugin_dir": folder / "plugins"},
+        "intake": {"sidecar_wait_s": 5.0, "min_free_bytes": 100 << 20},
+        "plugins.videotron": {"namespace": broker.namespace},
+        "plugins.videotron.broker": {
+            "host": broker.host, "port": broker.port,
+            "username": broker.hub_username, "password": broker.hub_password,
+        },
+        "plugins.radio": {"socket": socket, "media_folder": media, "as_run": as_run, "every": "1 min"},
+        "plugins.archive": {"keep_free_mib": 64},
+    }  # fmt: skip
+    for one in SCREENS:
+        tables[f"plugins.videotron.screens.{one.id}"] = {
+            "name": one.name, "width": one.width, "height": one.height, "fit": one.fit, "still_seconds": 4.0,
+        }  # fmt: skip
+    return _write(folder / "siarhub.toml", tables)
+
+
+def _write_player(folder: Path, broker: LocalBroker, screen: Screen) -> Path:
+    tables: dict[str, dict[str, object]] = {
+        "": {"player": screen.id, "state_dir": folder / f"player-{screen.id}"},
+        "broker": {
+            "host": broker.host, "port": broker.port, "username": screen.id,
+            "password": broker.passwords[screen.id], "namespace": broker.namespace,
+        },
+        "screen": {"width": screen.width, "height": screen.height},
+        "mpv": {"vo": "null"},
+    }  # fmt: skip
+    return _write(folder / f"player-{screen.id}.toml", tables)
+
+
+def _write(path: Path, tables: Mapping[str, Mapping[str, object]]) -> Path:
+    lines = []
+    for name, values in tables.items():
+        lines += [f"[{name}]"] if name else []
+        lines += [f"{key} = {json.dumps(value, default=str)}" for key, value in values.items()]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+async def _start(stack: AsyncExitStack, folder: Path, name: str, *command: str) -> Child:
+    log = folder / "logs" / f"{name}.log"
+    with log.open("ab") as file:
+        process = await asyncio.create_subprocess_exec(
+            program(command[0]),
+            *command[1:],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env=os.environ | {"SIARHUB_CONFIG": ""},
+            start_new_session=True,  # Ctrl-C in the terminal is for the demo, which ends them in order
+        )
+    child = Child(name, process, log)
+    stack.push_async_callback(child.stop)
+    return child
+
+
+async def _wait_for_hub(state_dir: Path, hub: Child) -> None:
+    async with asyncio.timeout(STATUS_WITHIN_S):
+        while not (state_dir / "status.json").exists():
+            if hub.ended:
+                raise RuntimeError(hub.ended)
+            await asyncio.sleep(0.1)  # another process: there is no event to await

@@ -1,0 +1,20 @@
+"""The `[jobs]` table of siarhub.toml."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class JobSettings(BaseModel):
+    """How much is done at once, and how often a failure is tried again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    transcodes: int = Field(1, ge=1, le=64, description="Transcodes at the same time; about one for every two cores.")
+    per_plugin: int = Field(4, ge=1, le=64, description="Calls of one plugin at the same time.")
+    gather_s: float = Field(
+        2.0, ge=0, description="How long a transcode waits for all plans, so that one decode serves every screen."
+    )
+    bug_attempts: int = Field(5, ge=1, description="A call that fails by a bug is given up after so many attempts.")
+    first_retry_s: float = Field(5.0, gt=0, description="The pause before the first retry; it doubles each time.")
+    longest_retry_s: float = Field(600.0, gt=0, description="No pause between two attempts is longer than this.")

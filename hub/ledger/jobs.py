@@ -1,0 +1,165 @@
+"""Jobs: what is still to be done. A job that is done is deleted; what came of it stands in the tables it changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from hub.api import Delivery, Item, Priority
+from hub.ledger.wire import moment, stamp
+
+
+class JobKind(StrEnum):
+    PLAN = "plan"  # (item, plugin): which deliveries?
+    TRANSCODE = "transcode"  # (asset): make every rendition of it that is wanted
+    DELIVER = "deliver"  # (plugin, delivery)
+    WITHDRAW = "withdraw"  # (item, plugin)
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"  # found so at start: the hub was killed; it runs again
+    DEAD = "dead"  # a person must act (retry)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    id: int
+    kind: JobKind
+    key: str
+    lane: str
+    item: str
+    attempts: int  # this one included
+    body: str
+
+
+TRANSCODE_LANE = "transcode"
+
+
+def queue_plan(db: sqlite3.Connection, item: Item, plugin: str, *, now: datetime) -> None:
+    _queue(db, JobKind.PLAN, f"{item.number}/{plugin}", plugin, item.number, item.priority, now, plugin)
+
+
+def queue_withdraw(db: sqlite3.Connection, item: Item, plugin: str, reason: str, *, now: datetime) -> None:
+    _queue(db, JobKind.WITHDRAW, f"{item.number}/{plugin}", plugin, item.number, item.priority, now, reason)
+
+
+def queue_delivery(db: sqlite3.Connection, item: Item, plugin: str, delivery: Delivery, *, now: datetime) -> None:
+    _queue(db, JobKind.DELIVER, f"{plugin}/{delivery.key}", plugin, item.number, item.priority, now, delivery.key)
+
+
+def queue_transcode(db: sqlite3.Connection, asset: str, item: Item, *, at: datetime) -> None:
+    """Have the asset's wanted renditions made at `at`, or earlier if that was asked for before."""
+    _queue(db, JobKind.TRANSCODE, asset, TRANSCODE_LANE, item.number, item.priority, at, "")
+
+
+def hasten_transcode(db: sqlite3.Connection, asset: str, *, now: datetime) -> None:
+    """Nothing more is to come for this asset: do not wait any longer."""
+    db.execute(
+        "UPDATE job SET not_before = ? WHERE kind = 'transcode' AND key = ? AND attempts = 0 AND not_before > ?",
+        (stamp(now), asset, stamp(now)),
+    )
+
+
+def plans_left(db: sqlite3.Connection, item: str) -> int:
+    row = db.execute("SELECT count(*) FROM job WHERE kind = 'plan' AND item = ? AND state != 'dead'", (item,))
+    return int(row.fetchone()[0])
+
+
+def claim(db: sqlite3.Connection, busy_lanes: Collection[str], limit: int, *, now: datetime) -> list[Job]:
+    """Take the next due jobs of lanes that have room, urgent ones first, and mark them running."""
+    marks = ", ".join("?" * len(busy_lanes))
+    rows = db.execute(
+        f"SELECT * FROM job WHERE state = 'queued' AND not_before <= ? AND lane NOT IN ({marks})"  # noqa: S608 - marks
+        " ORDER BY urgent DESC, not_before, id LIMIT ?",
+        (stamp(now), *busy_lanes, limit),
+    ).fetchall()
+    for row in rows:
+        db.execute("UPDATE job SET state = 'running', attempts = attempts + 1 WHERE id = ?", (row["id"],))
+    return [_job(row) for row in rows]
+
+
+def next_due(db: sqlite3.Connection, busy_lanes: Collection[str]) -> datetime | None:
+    """When the next job of a lane with room is due."""
+    marks = ", ".join("?" * len(busy_lanes))
+    row = db.execute(
+        f"SELECT min(not_before) AS at FROM job WHERE state = 'queued' AND lane NOT IN ({marks})",  # noqa: S608 - marks
+        tuple(busy_lanes),
+    ).fetchone()
+    return moment(row["at"]) if row["at"] else None
+
+
+def finish(db: sqlite3.Connection, job: Job) -> None:
+    """The job is done: it goes, or runs once more when that was asked for while it ran."""
+    db.execute("DELETE FROM job WHERE id = ? AND again = 0", (job.id,))
+    db.execute("UPDATE job SET state = 'queued', again = 0, attempts = 0 WHERE id = ?", (job.id,))
+
+
+def put_back(db: sqlite3.Connection, job: Job, *, at: datetime, reason: str, counted: bool = True) -> None:
+    """Queue the job again; `counted=False` does not count this attempt."""
+    db.execute(
+        "UPDATE job SET state = 'queued', not_before = ?, reason = ?, attempts = attempts - ? WHERE id = ?",
+        (stamp(at), reason, 0 if counted else 1, job.id),
+    )
+
+
+def bury(db: sqlite3.Connection, job: Job, reason: str) -> None:
+    db.execute("UPDATE job SET state = 'dead', reason = ? WHERE id = ?", (reason, job.id))
+
+
+def requeue_running(db: sqlite3.Connection, *, now: datetime) -> int:
+    """At start: what was running when the hub ended runs again, at once."""
+    return db.execute("UPDATE job SET state = 'queued', not_before = ? WHERE state = 'running'", (stamp(now),)).rowcount
+
+
+def revive(db: sqlite3.Connection, item: str, *, now: datetime) -> int:
+    """A person says: try the item's dead jobs again."""
+    return db.execute(
+        "UPDATE job SET state = 'queued', attempts = 0, not_before = ?, reason = '' WHERE item = ? AND state = 'dead'",
+        (stamp(now), item),
+    ).rowcount
+
+
+def drop_for_item(db: sqlite3.Connection, item: str) -> None:
+    """Nothing more is to be planned or delivered for this item. A transcode may serve other items too and stays."""
+    db.execute("DELETE FROM job WHERE item = ? AND kind IN ('plan', 'deliver') AND state != 'running'", (item,))
+
+
+def counts(db: sqlite3.Connection) -> dict[str, int]:
+    rows = db.execute("SELECT kind || ' ' || state AS what, count(*) AS n FROM job GROUP BY 1 ORDER BY 1")
+    return {row["what"]: row["n"] for row in rows}
+
+
+def waiting_reasons(db: sqlite3.Connection, item: str) -> list[tuple[str, str, str]]:
+    """(kind, key, reason) of the item's jobs that failed at least once."""
+    rows = db.execute("SELECT kind, key, reason FROM job WHERE item = ? AND reason != ''", (item,))
+    return [(row["kind"], row["key"], row["reason"]) for row in rows]
+
+
+def _queue(
+    db: sqlite3.Connection, kind: JobKind, key: str, lane: str, item: str, priority: Priority, at: datetime, body: str
+) -> None:
+    db.execute(
+        "INSERT INTO job (kind, key, lane, item, state, urgent, not_before, body)"
+        " VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)"
+        " ON CONFLICT (kind, key) DO UPDATE SET urgent = max(urgent, excluded.urgent), body = excluded.body,"
+        " item = excluded.item, not_before = min(not_before, excluded.not_before),"
+        " again = (state = 'running'), attempts = CASE state WHEN 'dead' THEN 0 ELSE attempts END,"
+        " state = CASE state WHEN 'dead' THEN 'queued' ELSE state END",
+        (kind, key, lane, item, priority is Priority.URGENT, stamp(at), body),
+    )
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(
+        id=row["id"],
+        kind=JobKind(row["kind"]),
+        key=row["key"],
+        lane=row["lane"],
+        item=row["item"],
+        attempts=row["attempts"] + 1,
+        body=row["body"],
+    )

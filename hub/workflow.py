@@ -1,0 +1,286 @@
+"""READ THIS FIRST: the story of one item, from its acceptance to the last receipt.
+
+    accepted (hub/reception.py) -> plan -> transcode -> deliver -> facts come back (hub/journal.py) -> ended or withdrawn
+
+Each step is a job. A job reads the ledger, does its work outside, and returns what the ledger must say now; the
+engine writes that in the transaction that ends the job. So a step that was cut off runs again, and its effect happens
+once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+from hub.api import (
+    Asset,
+    Clock,
+    DeliveryState,
+    Item,
+    ItemState,
+    Log,
+    Order,
+    Outcome,
+    Pending,
+    Rejected,
+    Rendition,
+    RetryLater,
+)
+from hub.jobs.engine import Effect, Work
+from hub.jobs.retry import Decision, GiveUp
+from hub.jobs.settings import JobSettings
+from hub.ledger import deliveries, items, jobs
+from hub.ledger.database import Database
+from hub.ledger.jobs import Job, JobKind
+from hub.media.transcoder import NotMade, Transcoder
+from hub.messages import Catalogue
+from hub.plugin_host.host import PluginHost
+
+PLUGIN_DOWN = timedelta(minutes=5)
+DISK_FULL = timedelta(minutes=1)
+LONGEST_TICK_S = 30.0
+
+
+class Workflow:
+    """Carries accepted items through planning, transcoding and delivery, and takes them back."""
+
+    def __init__(
+        self,
+        database: Database,
+        host: PluginHost,
+        transcoder: Transcoder,
+        settings: JobSettings,
+        clock: Clock,
+        log: Log,
+        catalogue: Catalogue,
+        wake: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._host = host
+        self._transcoder = transcoder
+        self._gather = timedelta(seconds=settings.gather_s)
+        self._clock = clock
+        self._log = log
+        self._catalogue = catalogue
+        self._wake = wake
+        self._changed = asyncio.Event()
+        self.progress: dict[str, float] = {}  # asset -> 0.0 to 1.0, while it is transcoded
+
+    @property
+    def works(self) -> Mapping[JobKind, Work]:
+        """How each kind of job is done."""
+        return {
+            JobKind.PLAN: Work(run=self.plan, failed=lambda job, decision: _nothing),
+            JobKind.TRANSCODE: Work(run=self.transcode, failed=self._transcode_failed),
+            JobKind.DELIVER: Work(run=self.deliver, failed=self._delivery_failed),
+            JobKind.WITHDRAW: Work(run=self.take_back, failed=lambda job, decision: _nothing),
+        }
+
+    async def plan(self, job: Job) -> Effect:
+        """Ask one plugin for its deliveries of one item."""
+        item, plugin = await self._item(job), job.lane
+        if item.state not in items.LIVE:
+            return _nothing
+        self._must_run(plugin)
+        wanted = await self._host.plan_deliveries(plugin, item)
+        own = {asset.sha256 for asset in item.assets}
+        if foreign := [want.asset for delivery in wanted for want in delivery.wants if want.asset not in own]:
+            raise Rejected(f"{plugin} wants a file that is not of {item.number}: {foreign[0]}")
+
+        def effect(db: sqlite3.Connection) -> None:
+            now = self._clock.now()
+            if (fresh := items.get(db, item.number)) is None or fresh.state not in items.LIVE:
+                return
+            deliveries.plan(db, fresh, plugin, wanted, now=now, transcode_at=now + self._gather)
+            if not jobs.plans_left(db, item.number):
+                for asset in deliveries.assets_wanted(db, item.number):
+                    jobs.hasten_transcode(db, asset, now=now)
+
+        return effect
+
+    async def transcode(self, job: Job) -> Effect:
+        """Make every rendition of one asset that somebody waits for: one decode for all of them."""
+        profiles = await self._database.read(deliveries.wanted_profiles, job.key)
+        asset = await self._database.read(items.asset, job.key)
+        if asset is None or not profiles:
+            return _nothing
+        await self._database.write(deliveries.transcoding_begun, job.key, now=self._clock.now())
+        self.progress[job.key] = 0.0
+        try:
+            made = await self._transcoder.make(asset, profiles, on_progress=lambda part: self._note(job.key, part))
+        finally:
+            del self.progress[job.key]
+        return lambda db: self._transcoded(db, asset, made)
+
+    async def deliver(self, job: Job) -> Effect:
+        """Bring one delivery to its destination through its plugin."""
+        item, plugin = await self._item(job), job.lane
+        row = await self._database.read(deliveries.get, plugin, job.body)
+        if row is None or item.state not in items.LIVE or row.state is not DeliveryState.READY:
+            return _nothing
+        self._must_run(plugin)
+        renditions = await self._database.read(deliveries.renditions_of, plugin, job.body) or ()
+        if lost := await asyncio.to_thread(_missing, renditions):
+            return lambda db: self._make_again(db, item, plugin, job.body, lost)
+        reply = await self._host.deliver(plugin, row.delivery, item, renditions)
+        state = DeliveryState.HANDED_OVER if isinstance(reply, Pending) else DeliveryState.DELIVERED
+
+        def effect(db: sqlite3.Connection) -> None:
+            # A fact of the plugin may have been quicker than its reply.
+            now_row = deliveries.get(db, plugin, job.body)
+            if now_row is not None and now_row.state is DeliveryState.READY:
+                deliveries.change(db, now_row, state, reply.detail, now=self._clock.now())
+
+        return effect
+
+    async def take_back(self, job: Job) -> Effect:
+        """Have one plugin take a withdrawn item back."""
+        self._must_run(job.lane)
+        await self._host.withdraw(job.lane, await self._item(job), job.body)
+        return _nothing
+
+    async def withdraw(self, number: str, reason: str, *, who: str) -> Outcome:
+        """Withdraw an item everywhere. Again is no mistake: it says that it was done already."""
+        return await self._database.write(self._withdraw, number, reason, who)
+
+    async def retry(self, number: str) -> Outcome:
+        """Try everything of an item again that had been given up."""
+        return await self._database.write(self._retry, number)
+
+    async def order(self, order: Order) -> Outcome:
+        """Carry out a person's order: the hub's own here, a plugin's by the plugin that its name begins with."""
+        number = order.args.get("item", "")
+        if order.name == "withdraw":
+            return await self.withdraw(number, order.why, who=order.who)
+        if order.name == "retry":
+            return await self.retry(number)
+        plugin = order.name.partition(".")[0]
+        if plugin not in self._host.names:
+            return Outcome(done=False, message=f"no running plugin {plugin!r} carries out {order.name!r}")
+        return await self._host.order(plugin, order)
+
+    async def replan(self, plugin: str) -> None:
+        """Ask a plugin again for the deliveries of every item in its window."""
+        await self._database.write(_replan, plugin, self._clock)
+        self._wake()
+
+    def look_at_windows(self) -> None:
+        """A new item may have a nearer boundary than the one waited for."""
+        self._changed.set()
+
+    async def keep_windows(self) -> None:
+        """Open and close the items' windows, for ever."""
+        while True:
+            self._changed.clear()
+            if await self._database.write(self._cross_boundaries):
+                self._wake()
+            upcoming = await self._database.read(items.next_boundary)
+            pause = LONGEST_TICK_S
+            if upcoming is not None:
+                pause = min(max((upcoming - self._clock.now()).total_seconds(), 0.0), pause)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    def _cross_boundaries(self, db: sqlite3.Connection) -> int:
+        crossing = items.crossing_a_boundary(db, self._clock.now())
+        for item, state in crossing:
+            now = self._clock.now()
+            items.set_state(db, item, state, now=now)
+            if state is ItemState.ENDED:
+                jobs.drop_for_item(db, item.number)
+                deliveries.close_for_item(db, item.number, DeliveryState.EXPIRED, now=now)
+        return len(crossing)
+
+    def _withdraw(self, db: sqlite3.Connection, number: str, reason: str, who: str) -> Outcome:
+        item, now, say = items.get(db, number), self._clock.now(), self._catalogue
+        if item is None:
+            return Outcome(done=False, message=say("There is no item {number}.", number=number))
+        if item.state is ItemState.WITHDRAWN:
+            return Outcome(done=True, message=say("{number} had been withdrawn already.", number=number))
+        items.set_state(db, item, ItemState.WITHDRAWN, now=now, reason=reason, who=who)
+        jobs.drop_for_item(db, item.number)
+        deliveries.close_for_item(db, item.number, DeliveryState.WITHDRAWN, now=now)
+        for plugin in self._host.names:
+            jobs.queue_withdraw(db, item, plugin, reason, now=now)
+        return Outcome(done=True, message=say("{number} is withdrawn.", number=number))
+
+    def _retry(self, db: sqlite3.Connection, number: str) -> Outcome:
+        item, now = items.get(db, number), self._clock.now()
+        if item is None:
+            return Outcome(done=False, message=self._catalogue("There is no item {number}.", number=number))
+        if item.state not in items.LIVE:
+            return Outcome(done=False, message=f"{number} is {item.state}; drop it again to show it again")
+        again = deliveries.reopen_failed(db, item, now=now) + jobs.revive(db, item.number, now=now)
+        return Outcome(done=True, message=f"{number}: {again} steps are tried again")
+
+    def _transcoded(self, db: sqlite3.Connection, asset: Asset, made: Sequence[Rendition | NotMade]) -> None:
+        now, retry_at = self._clock.now(), self._clock.now() + DISK_FULL
+        for result in made:
+            if isinstance(result, Rendition):
+                deliveries.rendition_made(db, result)
+            elif not result.transient:
+                reason = self._catalogue(result.message, **result.values)
+                deliveries.rendition_failed(db, asset.sha256, result.profile, reason)
+        deliveries.advance_all(db, asset.sha256, now=now, retry_at=retry_at)
+
+    def _transcode_failed(self, job: Job, decision: Decision) -> Effect:
+        def effect(db: sqlite3.Connection) -> None:
+            for profile in deliveries.wanted_profiles(db, job.key) if isinstance(decision, GiveUp) else ():
+                deliveries.rendition_failed(db, job.key, profile, decision.reason)
+            now = self._clock.now()
+            deliveries.advance_all(db, job.key, now=now, retry_at=now + DISK_FULL)
+
+        return effect
+
+    def _delivery_failed(self, job: Job, decision: Decision) -> Effect:
+        def effect(db: sqlite3.Connection) -> None:
+            row = deliveries.get(db, job.lane, job.body)
+            if row is None or row.state is not DeliveryState.READY:
+                return
+            if isinstance(decision, GiveUp):
+                deliveries.change(db, row, DeliveryState.FAILED, decision.reason, now=self._clock.now())
+            else:
+                deliveries.note(db, job.lane, job.body, decision.reason, now=self._clock.now())
+
+        return effect
+
+    def _make_again(
+        self, db: sqlite3.Connection, item: Item, plugin: str, key: str, lost: tuple[Rendition, ...]
+    ) -> None:
+        now = self._clock.now()
+        for rendition in lost:
+            deliveries.rendition_lost(db, rendition.asset, rendition.profile)
+        if row := deliveries.get(db, plugin, key):
+            deliveries.change(db, row, DeliveryState.PLANNED, "a rendition was lost and is made again", now=now)
+            deliveries.advance(db, item, plugin, row.delivery, now=now, transcode_at=now)
+
+    async def _item(self, job: Job) -> Item:
+        item = await self._database.read(items.get, job.item)
+        if item is None:
+            raise Rejected(f"the ledger has no item {job.item}")
+        return item
+
+    def _must_run(self, plugin: str) -> None:
+        if plugin not in self._host.names:
+            raise RetryLater(f"the plugin {plugin} is not running; see siarhub plugins", after=PLUGIN_DOWN)
+
+    def _note(self, asset: str, part: float) -> None:
+        self.progress[asset] = part
+
+
+def _nothing(db: sqlite3.Connection) -> None:
+    """The job found nothing left to do."""
+
+
+def _missing(renditions: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
+    return tuple(one for one in renditions if not one.path.is_file() or one.path.stat().st_size != one.media.size_bytes)
+
+
+def _replan(db: sqlite3.Connection, plugin: str, clock: Clock) -> None:
+    for item in items.all_items(db, items.LIVE):
+        jobs.queue_plan(db, item, plugin, now=clock.now())
