@@ -130,7 +130,7 @@ async def _guard(
     process: asyncio.subprocess.Process, watch: _Watch, within_s: float, stall_after_s: float | None
 ) -> None:
     while watch.stopped is None:
-        await asyncio.sleep(_WATCH_EVERY_S)
+        await asyncio.sleep(min(_WATCH_EVERY_S, within_s))
         now = time.monotonic()
         if now - watch.started > within_s:
             watch.stopped = Stopped.DEADLINE
