@@ -288,6 +288,31 @@ async def test_low_space_keeps_the_item_due_until_there_is_room(archive, played,
     assert len(archive.hub.facts(Filed)) == 1
 
 
+async def test_a_full_disk_loses_nothing_and_filing_goes_on_by_itself(archive, played, small_disk, check_bag) -> None:
+    archive.settings = replace_settings(archive.settings, folder=small_disk / "Arsip")
+    archive.restart()
+    archive.add_item()
+    filler = small_disk / "filler"
+    with contextlib.suppress(OSError):
+        filler.write_bytes(b"x" * 4_000_000)
+    entries = archive.tell(played(), played())
+
+    for _ in range(2):
+        with pytest.raises(RetryLater, match="No space left"):
+            await archive.plugin.hub_facts(entries=entries)
+    assert (await archive.plugin.hub_health()).state is HealthState.DEGRADED
+    filler.unlink()
+    await archive.plugin._tidy()  # what its keeper does from time to time
+    await archive.plugin.hub_facts(entries=entries)
+
+    month = small_disk / "Arsip" / "2026" / "2026-11 November"
+    assert len(archive.hub.facts(Filed)) == 1
+    assert rows(month)[0]["Jumlah tayang videotron"] == "2"
+    assert event_numbers(month)[:2] == [1, 2]
+    assert (await archive.plugin.hub_health()).state is HealthState.OK
+    check_bag(month)
+
+
 async def test_a_player_with_a_wrong_clock_opens_no_month_of_its_own(archive, played) -> None:
     archive.add_item()
 
