@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import aiomqtt
@@ -18,6 +19,7 @@ from plugins.videotron.protocol import MAX_BLOCK_BYTES
 
 LONGEST_BACKOFF_S = 30.0
 WILL_DELAY_S = 30
+GOODBYE_WITHIN_S = 1.0
 
 
 class Listener(Protocol):
@@ -44,6 +46,7 @@ class Connection:
         self._of_before: set[str] = set()  # what the broker may still hold for us from an earlier connection
         self._new_session = True
         self._sending = asyncio.Lock()
+        self._down = asyncio.Event()
         self.trouble = "not connected yet"
 
     @property
@@ -55,12 +58,7 @@ class Connection:
         client = self._client
         if client is None:
             return False
-        try:
-            await client.publish(topic, payload, qos=qos, retain=retain)
-        except aiomqtt.MqttError as error:
-            self._log.warning("publish_failed", topic=topic, reason=str(error))
-            return False
-        return True
+        return await self._while_up(client.publish(topic, payload, qos=qos, retain=retain), what=topic)
 
     async def subscribe_to(self, topics: dict[str, int]) -> None:
         """Be subscribed to these topics (with their QoS) and no others; without a connection it waits for the next."""
@@ -68,16 +66,14 @@ class Connection:
             client = self._client
             if client is None:
                 return
-            try:
-                if leaving := sorted((self._subscribed | self._of_before) - topics.keys()):
-                    await client.unsubscribe(leaving)
-                    self._subscribed -= set(leaving)
-                    self._of_before -= set(leaving)
-                if joining := sorted(topics.keys() - self._subscribed):
-                    await client.subscribe([(topic, topics[topic]) for topic in joining])
-                    self._subscribed |= set(joining)
-            except aiomqtt.MqttError as error:
-                self._log.warning("subscribe_failed", reason=str(error))
+            leaving = sorted((self._subscribed | self._of_before) - topics.keys())
+            if leaving and await self._while_up(client.unsubscribe(leaving), what="unsubscribe"):
+                self._subscribed -= set(leaving)
+                self._of_before -= set(leaving)
+            joining = sorted(topics.keys() - self._subscribed)
+            asked = [(topic, topics[topic]) for topic in joining]
+            if joining and await self._while_up(client.subscribe(asked), what="subscribe"):
+                self._subscribed |= set(joining)
 
     async def run(self, listener: Listener) -> None:
         """Keep connected until cancelled, with a pause between attempts that grows to 30 s."""
@@ -94,24 +90,56 @@ class Connection:
             await asyncio.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the players' attempts
 
     async def _session(self, listener: Listener) -> None:
-        async with self._new_client() as client:
+        async with contextlib.AsyncExitStack() as stack:
+            client = self._new_client()
+            await _never_losing_a_cancellation(client.__aenter__())
+            stack.push_async_exit(client)
             _acknowledge_by_hand(client)
             self._of_before |= self._subscribed
             self._client, self._new_session, self._subscribed = client, False, set()
+            self._down.clear()
             self.trouble = ""
             self._log.info("broker_connected", host=self._settings.host, port=self._settings.port)
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(listener.connected(), name="mqtt: greet")
                     group.create_task(self._consume(client, listener), name="mqtt: consume")
+            except asyncio.CancelledError:
+                await self._say_goodbye(client)
+                raise
             finally:
                 self._client = None
+                self._down.set()
 
     async def _consume(self, client: aiomqtt.Client, listener: Listener) -> None:
         async for message in client.messages:
             payload = message.payload if isinstance(message.payload, bytes) else b""
             await listener.take(str(message.topic), payload)
             _acknowledge(client, message)
+
+    async def _say_goodbye(self, client: aiomqtt.Client) -> None:
+        """An orderly end does not make the broker publish the will, so we do."""
+        topic, payload = self._will
+        with contextlib.suppress(TimeoutError, aiomqtt.MqttError):
+            async with asyncio.timeout(GOODBYE_WITHIN_S):
+                await client.publish(topic, payload(), qos=1, retain=True)
+
+    async def _while_up(self, call: Coroutine[Any, Any, Any], *, what: str) -> bool:
+        """Whether the broker answered this call; one that it cannot answer any more is given up at once."""
+        reason = ""
+        try:
+            async with asyncio.TaskGroup() as group:
+                calling = group.create_task(call)
+                down = group.create_task(self._down.wait())
+                await asyncio.wait({calling, down}, return_when=asyncio.FIRST_COMPLETED)
+                calling.cancel()
+                down.cancel()
+            reason = "the connection broke" if calling.cancelled() else ""
+        except* aiomqtt.MqttError as failed:
+            reason = str(_first(failed))
+        if reason:
+            self._log.warning("broker_did_not_answer", what=what, reason=reason)
+        return not reason
 
     def _new_client(self) -> aiomqtt.Client:
         settings = self._settings
@@ -144,6 +172,15 @@ def _tls(settings: TlsSettings) -> ssl.SSLContext:
     if settings.cert_file is not None:
         context.load_cert_chain(settings.cert_file, settings.key_file)
     return context
+
+
+async def _never_losing_a_cancellation(call: Coroutine[Any, Any, Any]) -> None:
+    """aiomqtt uses `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes with the answer.
+
+    In a task of its own it loses only that task's.
+    """
+    async with asyncio.TaskGroup() as group:
+        group.create_task(call)
 
 
 # aiomqtt 2 acknowledges before our code sees a message; its paho client can be told to wait. Private, so only here.

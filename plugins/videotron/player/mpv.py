@@ -50,7 +50,8 @@ STEADY = (
     "--cursor-autohide=always",
     "--background=#000000",
 )
-ANSWER_WITHIN_S = 5.0
+LONGEST_ANSWER_S = 5.0
+END_WITHIN_S = 1.0
 LINE_BYTES = 1 << 20
 
 
@@ -85,8 +86,15 @@ def command_line(mpv: MpvSettings, screen: ScreenSettings, fd: int) -> list[str]
 class Mpv:
     """A running mpv. Make one with `start`; end it with `stop`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        answer_within_s: float,
+    ) -> None:
         self._process = process
+        self._answer_within_s = answer_within_s
         self._reader = reader
         self._writer = writer
         self._answers: dict[int, asyncio.Future[Any]] = {}
@@ -115,7 +123,7 @@ class Mpv:
             raise MpvGone(f"{mpv.program} could not be started: {error}") from error
         finally:
             its.close()
-        return cls(process, reader, writer)
+        return cls(process, reader, writer, min(mpv.stalled_after_s, LONGEST_ANSWER_S))
 
     @property
     def pid(self) -> int:
@@ -133,7 +141,7 @@ class Mpv:
         try:
             self._writer.write(line.encode())
             await self._writer.drain()
-            async with asyncio.timeout(ANSWER_WITHIN_S):
+            async with asyncio.timeout(self._answer_within_s):
                 return await answer
         except (TimeoutError, OSError) as error:
             raise MpvGone(f"mpv did not answer {words[0]}") from error
@@ -161,7 +169,7 @@ class Mpv:
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(END_WITHIN_S):
                 await self._process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):

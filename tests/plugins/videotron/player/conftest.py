@@ -1,0 +1,326 @@
+"""A real broker, tiny real films, a scripted hub that speaks the wire format, players in-process or as the command."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+import structlog
+
+from plugins.videotron.local_broker import LocalBroker, local_broker
+from plugins.videotron.player.agent import Agent, SystemClock
+from plugins.videotron.player.settings import BrokerSettings, MpvSettings, PlayerSettings, ScreenSettings
+from plugins.videotron.protocol import (
+    Block,
+    BlockFlag,
+    BlockList,
+    HubState,
+    PlayerState,
+    Playlist,
+    PlaylistItem,
+    ProofAck,
+    ProofOfPlay,
+    Report,
+    ReportFlag,
+    Screen,
+    Topics,
+    block_count,
+    cid_of,
+    decode,
+    decode_report,
+    encode,
+    encode_block,
+    tag_of,
+)
+
+PLAYER = "gate-1"
+BLOCK_BYTES = 1024
+WITHIN_S = 15.0
+
+
+@dataclass(frozen=True)
+class Film:
+    path: Path
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def cid(self) -> str:
+        return cid_of(self.sha256)
+
+    @property
+    def n(self) -> int:
+        return block_count(len(self.data), BLOCK_BYTES)
+
+    def block(self, index: int) -> bytes:
+        return self.data[index * BLOCK_BYTES : (index + 1) * BLOCK_BYTES]
+
+    def list(self) -> BlockList:
+        hashes = b"".join(hashlib.sha256(self.block(i)).digest() for i in range(self.n))
+        return BlockList(
+            cid=self.cid,
+            sha256=self.sha256,
+            size=len(self.data),
+            block_bytes=BLOCK_BYTES,
+            n=self.n,
+            hashes=base64.b64encode(hashes).decode(),
+        )
+
+    def entry(self, item: str = "IP-2026-11-0001", **changes: Any) -> PlaylistItem:
+        now = datetime.now(UTC)
+        facts = {"start": now - timedelta(days=1), "end": now + timedelta(days=1), "seconds": 1.0, **changes}
+        return PlaylistItem(item=item, cid=self.cid, sha256=self.sha256, size=len(self.data), **facts)
+
+
+def make_film(folder: Path, name: str, source: str, seconds: float) -> Film:
+    path = folder / f"{name}.mp4"
+    command = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", f"{source}:s=64x48:r=25:d={seconds}"]
+    subprocess.run([*command, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-g", "25", str(path)], check=True)
+    return Film(path, path.read_bytes())
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Film]:
+    folder = tmp_path_factory.mktemp("films")
+    made = {c: make_film(folder, c, f"color={c}", 1) for c in ("red", "blue")}
+    made["long"] = make_film(folder, "long", "color=lime", 60)
+    made["large"] = make_film(folder, "large", "testsrc=decimals=0", 2)
+    return made
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[LocalBroker]:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    async with local_broker(folder, [PLAYER, "gate-2"]) as running:
+        yield running
+
+
+@dataclass
+class ScriptedHub:
+    """Says what a test tells it to, serves blocks to who reports a lack of them, remembers what players say."""
+
+    broker: LocalBroker
+    topics: Topics = field(default_factory=Topics)
+    films: dict[str, Film] = field(default_factory=dict)  # served, by cid
+    serving: bool = True
+    acknowledging: bool = True
+    states: list[PlayerState] = field(default_factory=list)
+    reports: list[tuple[str, Report]] = field(default_factory=list)
+    proofs: list[ProofOfPlay] = field(default_factory=list)
+    sent: list[tuple[str, int]] = field(default_factory=list)  # blocks
+    sequence: int = 0
+    heard: asyncio.Condition = field(default_factory=asyncio.Condition)
+    client: Any = None
+
+    async def run(self, ready: asyncio.Event) -> None:
+        login = {"username": self.broker.hub_username, "password": self.broker.hub_password}
+        while True:
+            with contextlib.suppress(aiomqtt.MqttError, ExceptionGroup):
+                async with aiomqtt.Client(
+                    "127.0.0.1", self.broker.port, protocol=aiomqtt.ProtocolVersion.V5, **login
+                ) as self.client:
+                    await self.client.subscribe(
+                        [(self.topics.report("+", "+"), 1), (f"{self.topics.namespace}/s/#", 1)]
+                    )
+                    ready.set()
+                    async for message in self.client.messages:
+                        async with asyncio.TaskGroup() as group:  # else wait_for in aiomqtt may lose a cancellation
+                            group.create_task(self._hear(*self.topics.parse(str(message.topic)), message.payload))
+            await asyncio.sleep(0.1)  # the broker is another process: it may be down for a while
+
+    async def until(self, true: Callable[[], Any]) -> Any:
+        """What `true` gives, once a message made it something."""
+        async with asyncio.timeout(WITHIN_S), self.heard:
+            await self.heard.wait_for(lambda: bool(true()))
+        return true()
+
+    async def playlist(self, serial: int, *entries: PlaylistItem, aud: str = PLAYER, **changes: Any) -> None:
+        issued = changes.get("issued", datetime.now(UTC) - timedelta(hours=1))
+        wanted = Playlist(aud=aud, serial=serial, issued=issued, screen=Screen(width=64, height=48), items=entries)
+        await self.client.publish(self.topics.playlist(PLAYER), encode(wanted), qos=1, retain=True)
+
+    async def serve(self, *films: Film) -> None:
+        for film in films:
+            self.films[film.cid] = film
+            await self.client.publish(self.topics.block_list(film.cid), encode(film.list()), qos=1, retain=True)
+
+    async def epoch(self, epoch: str) -> None:
+        state = HubState(online=True, epoch=epoch, now=datetime.now(UTC))
+        await self.client.publish(self.topics.hub, encode(state), qos=1, retain=True)
+
+    async def send(self, film: Film, indices: Iterable[int], *, data: bytes | None = None, alone: bool = False) -> None:
+        topic = self.topics.unicast(PLAYER) if alone else self.topics.group(film.cid)
+        for index in indices:
+            self.sequence += 1
+            self.sent.append((film.cid, index))
+            block = Block(
+                flags=BlockFlag.UNICAST if alone else BlockFlag.GROUP,
+                tag=tag_of(film.cid),
+                index=index,
+                sequence=self.sequence,
+                sent_ms=0,
+                data=film.block(index) if data is None else data,
+            )
+            await self.client.publish(topic, encode_block(block), qos=1)
+
+    def played(self, item: str = "", *, complete: bool | None = None) -> list[Any]:
+        """The distinct playbacks that were proved."""
+        entries = {(p.boot, e.seq): e for p in self.proofs for e in p.entries}
+        return [
+            e
+            for _, e in sorted(entries.items())
+            if (not item or e.item == item) and (complete is None or e.complete is complete)
+        ]
+
+    def last(self) -> PlayerState | None:
+        return self.states[-1] if self.states else None
+
+    def shows(self, item: str) -> bool:
+        return bool(self.states and self.states[-1].playing and self.states[-1].playing.item == item)
+
+    def reported(self, film: Film) -> Report | None:
+        found = [r for cid, r in self.reports if cid == film.cid]
+        return found[-1] if found else None
+
+    async def _hear(self, kind: str, cid: str, player: str, payload: bytes) -> None:
+        if kind == "state" and payload:
+            self.states.append(decode(PlayerState, payload))
+        elif kind == "report":
+            report = decode_report(payload)
+            self.reports.append((cid, report))
+            await self._answer(cid, report)
+        elif kind == "proof":
+            await self._take_proof(decode(ProofOfPlay, payload))
+        async with self.heard:
+            self.heard.notify_all()
+
+    async def _answer(self, cid: str, report: Report) -> None:
+        film = self.films.get(cid)
+        if film is None or not self.serving or ReportFlag.DONE in report.flags:
+            return
+        if report.group_sequence >= self.sequence or not report.group_sequence:
+            await self.send(film, [i for i in range(film.n) if not report.have >> i & 1])
+
+    async def _take_proof(self, proof: ProofOfPlay) -> None:
+        self.proofs.append(proof)
+        if self.acknowledging:
+            first, seq = proof.entries[0].seq, proof.entries[-1].seq
+            ack = ProofAck(player=proof.player, boot=proof.boot, first=first, seq=seq)
+            await self.client.publish(self.topics.control(PLAYER), encode(ack), qos=0)
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """`await eventually(true)`: for what has no event to await, such as another process; look until it is so."""
+
+    async def look(true: Callable[[], Any], within_s: float = 10) -> None:
+        async with asyncio.timeout(within_s):
+            while not true():  # noqa: ASYNC110 - see above
+                await asyncio.sleep(0.02)
+
+    return look
+
+
+@pytest.fixture
+async def hub(broker: LocalBroker) -> AsyncIterator[ScriptedHub]:
+    scripted, ready = ScriptedHub(broker=broker), asyncio.Event()
+    async with running(scripted.run(ready)):
+        await ready.wait()
+        yield scripted
+
+
+@contextlib.asynccontextmanager
+async def running(work: Any) -> AsyncIterator[None]:
+    """The body runs beside `work`, which is cancelled after it."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+@pytest.fixture
+def settings(broker: LocalBroker, tmp_path: Path, films: dict[str, Film]) -> PlayerSettings:
+    state = tmp_path / "player"
+    state.mkdir(exist_ok=True)
+    return PlayerSettings(
+        player=PLAYER,
+        state_dir=state,
+        fallback=films["long"].path,
+        broker=BrokerSettings(port=broker.port, password=broker.passwords[PLAYER]),
+        screen=ScreenSettings(width=64, height=48),
+        mpv=MpvSettings(vo="null", stalled_after_s=3),
+    )
+
+
+@pytest.fixture
+def start_agent(settings: PlayerSettings) -> Callable[[], Any]:
+    """`async with start_agent() as agent`: a player in this process."""
+
+    @contextlib.asynccontextmanager
+    async def start() -> AsyncIterator[Agent]:
+        agent = Agent(settings, clock=SystemClock(), log=structlog.get_logger())
+        async with running(agent.run()):
+            yield agent
+
+    return start
+
+
+@dataclass
+class Command:
+    """`siarhub-player` as a process of its own."""
+
+    config: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen([*PROGRAM, "run", "--config", str(self.config)], stderr=subprocess.DEVNULL)
+
+    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [*PROGRAM, *words, "--config", str(self.config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        return self.process.wait(timeout=10)
+
+    def mpv_pid(self) -> int:
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return next(int(pid) for pid in children if "mpv" in Path(f"/proc/{pid}/cmdline").read_text())
+
+
+PROGRAM = [str(Path(sys.executable).with_name("siarhub-player"))]
+
+
+@pytest.fixture
+def command(settings: PlayerSettings, tmp_path: Path) -> Iterable[Command]:
+    config = tmp_path / "player.toml"
+    config.write_text(
+        f'player = "{PLAYER}"\nstate_dir = "{settings.state_dir}"\nfallback = "{settings.fallback}"\n'
+        f'[broker]\nport = {settings.broker.port}\npassword = "{settings.broker.password}"\n'
+        '[screen]\nwidth = 64\nheight = 48\n[mpv]\nvo = "null"\nstalled_after_s = 3\n'
+    )
+    made = Command(config)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.end(signal.SIGKILL)
