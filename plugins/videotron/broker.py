@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +21,8 @@ from plugins.videotron.settings import BrokerSettings
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LASTING_S = 5.0  # a session that held so long was a good one: the next pause is short again
-PUBLISH_WITHIN_S = 60.0
+CONNECT_WITHIN_S, DISCONNECT_WITHIN_S = 10.0, 3.0
+ACKNOWLEDGED_WITHIN_S = 60.0  # long: behind eight blocks on a poor uplink
 BLOCK_EXPIRY_S = 120
 MAX_INCOMING = 2000  # beyond it messages are dropped; states come again, proofs are sent until acknowledged
 
@@ -38,16 +40,22 @@ class Message:
 
 @dataclass(slots=True)
 class Link:
-    """One session with the broker. Every method raises `Disconnected` when the session has ended."""
+    """One session with the broker. Every method raises `Disconnected` when the session has ended.
+
+    aiomqtt waits in `asyncio.wait_for`, which in Python 3.11 loses a cancellation that comes with its result
+    (bpo-37658); so its own time limits are off and ours, which do not, are around it.
+    """
 
     _client: aiomqtt.Client
     _slots: asyncio.Semaphore
     _expiring: Properties = field(default_factory=lambda: _expiring(BLOCK_EXPIRY_S))
+    _deadlines: set[asyncio.Timeout] = field(default_factory=set)
+    _ended: bool = False
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Returns when the broker has it (QoS 1), which says nothing about any receiver."""
-        with _as_disconnected():
-            await self._client.publish(topic, payload, qos=qos, retain=retain, timeout=PUBLISH_WITHIN_S)
+        async with self._while_it_lasts():
+            await self._client.publish(topic, payload, qos=qos, retain=retain, timeout=math.inf)
 
     async def slot(self) -> None:
         """Wait until another block may be on its way to the broker; `publish_block` gives the slot back."""
@@ -56,22 +64,46 @@ class Link:
     async def publish_block(self, topic: str, payload: bytes) -> None:
         """Publish a block that the broker forgets by itself when a player does not take it."""
         try:
-            with _as_disconnected():
-                await self._client.publish(topic, payload, qos=1, properties=self._expiring, timeout=PUBLISH_WITHIN_S)
+            async with self._while_it_lasts():
+                await self._client.publish(topic, payload, qos=1, properties=self._expiring, timeout=math.inf)
         finally:
             self._slots.release()
 
     async def subscribe(self, *topics: str) -> None:
-        with _as_disconnected():
-            await self._client.subscribe([(topic, 1) for topic in topics])
+        async with self._while_it_lasts():
+            await self._client.subscribe([(topic, 1) for topic in topics], timeout=math.inf)
 
     async def messages(self) -> AsyncIterator[Message]:
         """Every message that arrives; larger ones than a document may be are left out."""
-        with _as_disconnected():
+        try:
             async for message in self._client.messages:
                 payload = message.payload
                 if isinstance(payload, bytes) and len(payload) <= MAX_DOCUMENT_BYTES:
                     yield Message(topic=str(message.topic), payload=payload, retained=bool(message.retain))
+        except aiomqtt.MqttError as error:
+            raise Disconnected(str(error)) from error
+
+    def end(self) -> None:
+        """The session is over: whoever still waits for an acknowledgement gets `Disconnected`."""
+        self._ended = True
+        for deadline in self._deadlines:
+            deadline.reschedule(0)
+
+    @contextlib.asynccontextmanager
+    async def _while_it_lasts(self) -> AsyncIterator[None]:
+        if self._ended:
+            raise Disconnected("the session is over")
+        try:
+            async with asyncio.timeout(ACKNOWLEDGED_WITHIN_S) as deadline:
+                self._deadlines.add(deadline)
+                try:
+                    yield
+                finally:
+                    self._deadlines.discard(deadline)
+        except TimeoutError:
+            raise Disconnected("the broker does not answer") from None
+        except aiomqtt.MqttError as error:
+            raise Disconnected(str(error)) from error
 
 
 class Broker:
@@ -94,7 +126,7 @@ class Broker:
             began = self._clock.monotonic()
             try:
                 await self._one_session(session)
-            except* (Disconnected, aiomqtt.MqttError, OSError) as group:
+            except* (Disconnected, aiomqtt.MqttError, OSError) as group:  # a TimeoutError is an OSError
                 self._lost(group)
             if self._clock.monotonic() - began > LASTING_S:
                 pause_s = FIRST_PAUSE_S
@@ -103,20 +135,26 @@ class Broker:
 
     async def _one_session(self, session: Callable[[Link], Awaitable[None]]) -> None:
         password = await asyncio.to_thread(self._settings.secret)
-        async with self._client(password) as client:
+        client = self._client(password)
+        async with asyncio.timeout(CONNECT_WITHIN_S):
+            await client.__aenter__()
+        link = Link(client, asyncio.Semaphore(self._settings.in_flight))
+        try:
             client.pending_calls_threshold = 1000  # the slots bound it; the warning would be noise
             self._watch_refusals(client)
-            link = Link(client, asyncio.Semaphore(self._settings.in_flight))
-            try:
-                await self._say(link, online=True)
-                self.link, self.trouble, self.refused = link, "", ""
-                self._log.info("broker_connected", host=self._settings.host, port=self._settings.port)
-                await session(link)
-            except asyncio.CancelledError:
-                await self._say_goodbye(link)
-                raise
-            finally:
-                self.link = None
+            await self._say(link, online=True)
+            self.link, self.trouble, self.refused = link, "", ""
+            self._log.info("broker_connected", host=self._settings.host, port=self._settings.port)
+            await session(link)
+        except asyncio.CancelledError:
+            await self._say_goodbye(link)
+            raise
+        finally:
+            self.link = None
+            link.end()
+            with contextlib.suppress(TimeoutError, aiomqtt.MqttError):
+                async with asyncio.timeout(DISCONNECT_WITHIN_S):
+                    await client.__aexit__(None, None, None)
 
     def _client(self, password: str) -> aiomqtt.Client:
         settings = self._settings
@@ -133,6 +171,7 @@ class Broker:
             properties=properties,
             will=aiomqtt.Will(self._topics.hub, self._hub_state(online=False), qos=1, retain=True),
             tls_context=_tls(settings),
+            timeout=math.inf,
             keepalive=settings.keepalive_s,
             max_inflight_messages=settings.in_flight + 8,  # what is no block must not wait behind blocks
             max_queued_incoming_messages=MAX_INCOMING,
@@ -180,14 +219,6 @@ class Broker:
         if trouble != self.trouble:  # a broker that stays away is one line, not one a try
             self._log.warning("broker_was_lost", broker=where, reason=str(error))
         self.trouble = trouble
-
-
-@contextlib.contextmanager
-def _as_disconnected() -> Any:
-    try:
-        yield
-    except aiomqtt.MqttError as error:
-        raise Disconnected(str(error)) from error
 
 
 def _expiring(seconds: int) -> Properties:
