@@ -74,7 +74,7 @@ def find_plugins(folder: Path | None) -> list[Found]:
         if one.name in found:
             path = Path(one.origin)
             reason = f"there is a plugin {one.name} already ({found[one.name].origin}): rename {path}"
-            one = _misplaced(path, reason)
+            one = _misplaced(path, reason, name=f"{path.parent.name}/{path.name}")
         found[one.name] = one
     order = {name: place for place, name in enumerate(BUNDLED)}
     return sorted(found.values(), key=lambda one: (order.get(one.name, len(order)), one.name))
@@ -103,7 +103,7 @@ def load_class(found: Found) -> PluginClass:
 
 
 def load_plugin(host: PluginHost, found: Found, table: Mapping[str, Any], context_for: ContextFor) -> PluginRecord:
-    """Bring one plugin up in the host. Never raises: what goes wrong is in the record, and the plugin is not in the host."""
+    """Bring one plugin up in the host. Never raises: what goes wrong is in the record, and the host lacks it then."""
     state, reason = _bring_up(host, found, table, context_for)
     if state is not PluginState.RUNNING:
         host.unregister(found.name)
@@ -162,7 +162,7 @@ def _contained(work: Callable[[], tuple[PluginState, str]]) -> tuple[PluginState
         return state, reason
     except (PluginContractError, HubError, HookTimeout) as error:
         return PluginState.BROKEN, described(error).partition(": ")[2]
-    except BaseException as error:  # the isolation boundary: third-party code runs here
+    except BaseException as error:  # noqa: BLE001 - the isolation boundary: third-party code runs here
         return PluginState.BROKEN, described(error)
 
 
@@ -186,11 +186,11 @@ def _dropped(folder: Path) -> Iterator[Found]:
             yield find_at(path)
 
 
-def _misplaced(path: Path, reason: str) -> Found:
+def _misplaced(path: Path, reason: str, *, name: str = "") -> Found:
     def refuse() -> NoReturn:
         raise PluginContractError(reason)
 
-    return Found(name=clean(path.name), origin=str(path), load=refuse)
+    return Found(name=clean(name or path.name), origin=str(path), load=refuse)
 
 
 def _import(name: str, source: Path) -> Any:
