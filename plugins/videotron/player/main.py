@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -41,7 +43,8 @@ def run(config: Path) -> None:
     set_up_logging(level=settings.log.level, style=settings.log.style)
     if problems := checks.obstacles(settings):
         _complain(problems)
-    asyncio.run(_run(settings))
+    with _alone_in(settings.state_dir):
+        asyncio.run(_run(settings))
 
 
 @main.command()
@@ -72,6 +75,17 @@ def screenshot(config: Path, target: Path | None, as_json: bool) -> None:
 def status(config: Path) -> None:
     """Print the running player's state as JSON."""
     click.echo(json.dumps(_ask(config, "status"), indent=2))
+
+
+@contextlib.contextmanager
+def _alone_in(state_dir: Path) -> Iterator[None]:
+    """Two players on one folder would spoil each other's films and proofs; the lock ends with the process."""
+    with (state_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _complain([f"state_dir: another player runs in {state_dir}; stop it, or give this one its own folder"])
+        yield
 
 
 async def _run(settings: PlayerSettings) -> None:

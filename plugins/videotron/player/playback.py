@@ -100,8 +100,13 @@ class Playback:
 
     @property
     def healthy(self) -> bool:
-        """Whether the picture moved lately, or nothing is to be shown."""
-        return not self._loop or self._clock.monotonic() - self._moved_at < self._settings.stalled_after_s
+        """Whether the picture moved lately, or nothing is to be shown, or a new mpv is on its way."""
+        still_s = self._clock.monotonic() - self._moved_at
+        return not self._loop or self._mpv is None or still_s < 2 * self._settings.stalled_after_s
+
+    @property
+    def _stalled(self) -> bool:
+        return bool(self._loop) and self._clock.monotonic() - self._moved_at >= self._settings.stalled_after_s
 
     @property
     def pid(self) -> int | None:
@@ -258,5 +263,5 @@ class Playback:
                 position = await mpv.command("get_property", "time-pos")
             if position != self._position or not self._loop:
                 self._moved_at, self._position = self._clock.monotonic(), position
-            if not self.healthy:
+            if self._stalled:
                 raise MpvGone(f"the picture stood still for {self._settings.stalled_after_s:g} s")

@@ -135,3 +135,13 @@ def test_a_screenshot_without_a_player_says_so(command: Any) -> None:
 
     assert answer.returncode == 1
     assert "no player answers" in answer.stderr
+
+
+async def test_a_second_player_in_the_same_folder_is_refused(hub: Any, command: Any) -> None:
+    command.start()
+    await hub.until(lambda: hub.last() and hub.last().online)
+
+    answer = await asyncio.to_thread(command.ask, "run")
+
+    assert answer.returncode == 1
+    assert "another player" in answer.stderr

@@ -196,6 +196,26 @@ async def test_a_film_spoiled_on_the_disk_is_fetched_again_and_never_shown(
     assert path.read_bytes() == red.data
 
 
+async def test_a_full_disk_is_told_and_what_it_holds_plays_on(
+    hub: Any, films: Any, start_agent: Any, eventually: Any
+) -> None:
+    await hub.serve(films["red"], films["large"])
+    await hub.playlist(1, films["red"].entry(FIRST))
+    async with start_agent() as agent:
+        await hub.until(lambda: hub.shows(FIRST))
+        agent.store._keep_free_bytes = 1 << 60
+
+        await hub.playlist(2, films["red"].entry(FIRST), films["large"].entry(SECOND))
+        await hub.until(lambda: any("disk lacks" in error for error in hub.last().errors))
+        count = len(hub.played(FIRST))
+        await hub.until(lambda: len(hub.played(FIRST)) > count)
+
+        agent.store._keep_free_bytes = 0
+        for fetch in agent.fetching._fetches.values():
+            fetch.retry_at = 0.0
+        await hub.until(lambda: hub.played(SECOND) and not hub.last().errors)
+
+
 async def test_proofs_are_sent_again_until_the_hub_acknowledges_them(hub: Any, films: Any, start_agent: Any) -> None:
     hub.acknowledging = False
     await hub.serve(films["red"])
