@@ -23,9 +23,9 @@ from plugins.radio.records import (
     moment,
     outcome_from,
     programme_from,
-    token_parts,
 )
-from plugins.radio.times import Rules, Slot, first_slot, next_slot, times_passed
+from plugins.radio.rows import by_id, find, insert, move, programme_values, select
+from plugins.radio.times import Rules, first_slot, next_slot, times_passed
 
 S = AiringState
 LIVE = (S.PLANNED, S.DUE, S.SENT, S.ON_AIR)
@@ -48,7 +48,7 @@ class Airings:
                 " VALUES (:delivery, :item, :destination, :sha256, :duration_s, :starts, :ends, 1)"
                 " ON CONFLICT (delivery) DO UPDATE SET sha256 = excluded.sha256, duration_s = excluded.duration_s,"
                 " starts = excluded.starts, ends = excluded.ends, active = 1, reason = ''",
-                _programme_values(programme),
+                programme_values(programme),
             )
             if known and known["sha256"] != programme.sha256:
                 self._give_new_sound(db, programme, now)
@@ -58,10 +58,10 @@ class Airings:
         """Air it no more. What the executor has already is marked, for the playout to take back. Repeatable."""
         with self._database.writing() as db:
             db.execute("UPDATE programmes SET active = 0, reason = ? WHERE delivery = ?", (reason, delivery))
-            for airing in _select(db, "delivery = ? AND state IN ('planned', 'due')", delivery):
+            for airing in select(db, "delivery = ? AND state IN ('planned', 'due')", delivery):
                 self._end(db, airing, Verdict(state=S.WITHDRAWN, seconds=0.0, reason=reason), now)
-            for airing in _select(db, "delivery = ? AND state IN ('sent', 'on air') AND NOT withdrawing", delivery):
-                _move(db, airing, airing.state, f"to be taken back: {reason}", now, withdrawing=1)
+            for airing in select(db, "delivery = ? AND state IN ('sent', 'on air') AND NOT withdrawing", delivery):
+                move(db, airing, airing.state, f"to be taken back: {reason}", now, withdrawing=1)
 
     def deliveries_of(self, item: ItemNumber) -> Sequence[str]:
         with self._database.reading() as db:
@@ -77,7 +77,7 @@ class Airings:
     def plan(self, now: datetime) -> None:
         """Bring the queue up to `now`: due what has come, missed what has passed, and one airing ahead per item."""
         with self._database.writing() as db:
-            for airing in _select(db, "state IN ('planned', 'due')"):
+            for airing in select(db, "state IN ('planned', 'due')"):
                 self._bring_up(db, airing, now)
             idle = db.execute(
                 "SELECT * FROM programmes p WHERE active AND NOT EXISTS (SELECT 1 FROM airings a"
@@ -105,12 +105,12 @@ class Airings:
     def given(self) -> Sequence[Airing]:
         """What the executor has, as far as we know."""
         with self._database.reading() as db:
-            return _select(db, "state IN ('sent', 'on air')")
+            return select(db, "state IN ('sent', 'on air')")
 
     def find(self, token: str) -> Airing | None:
         """The airing whose present attempt has this token."""
         with self._database.reading() as db:
-            return _find(db, token)
+            return find(db, token)
 
     def files_wanted(self) -> frozenset[str]:
         with self._database.reading() as db:
@@ -125,25 +125,25 @@ class Airings:
     def begin_send(self, airing: Airing, boot: str, now: datetime) -> Airing | None:
         """Write down that it is sent, before it is; None when it is not due any more."""
         with self._database.writing() as db:
-            current = _by_id(db, airing.id)
+            current = by_id(db, airing.id)
             if current is None or current.state is not S.DUE:
                 return None
             fresh = {"started_at": None, "start_stream_s": None, "start_up": None, "start_downs": None}
-            _move(db, current, S.SENT, "", now, attempt=current.attempt + 1, boot=boot, sent_at=text_of(now), **fresh)
-            return _by_id(db, airing.id)
+            move(db, current, S.SENT, "", now, attempt=current.attempt + 1, boot=boot, sent_at=text_of(now), **fresh)
+            return by_id(db, airing.id)
 
     def adopt(self, token: str, boot: str, now: datetime) -> None:
         """The executor turned out to have it."""
         with self._database.writing() as db:
-            airing = _find(db, token)
+            airing = find(db, token)
             if airing and (airing.state is S.DUE or (airing.state in GIVEN and airing.boot != boot)):
                 state = S.SENT if airing.state is S.DUE else airing.state
-                _move(db, airing, state, "found in the executor", now, boot=boot)
+                move(db, airing, state, "found in the executor", now, boot=boot)
 
     def lost(self, token: str, reason: str, now: datetime) -> None:
         """The executor has it no more and wrote no end: due again, or over."""
         with self._database.writing() as db:
-            airing = _find(db, token)
+            airing = find(db, token)
             if airing is None or airing.state not in GIVEN:
                 return
             if airing.withdrawing:
@@ -156,7 +156,7 @@ class Airings:
     def fail(self, token: str, reason: str, now: datetime) -> None:
         """It can not be aired."""
         with self._database.writing() as db:
-            if (airing := _find(db, token)) and airing.state in LIVE:
+            if (airing := find(db, token)) and airing.state in LIVE:
                 self._end(db, airing, Verdict(state=S.FAILED, seconds=0.0, reason=reason), now)
 
     # What the as-run file says
@@ -189,7 +189,7 @@ class Airings:
 
     def _plan_one(self, db: sqlite3.Connection, programme: Programme, now: datetime) -> None:
         row = db.execute("SELECT anchor, active FROM programmes WHERE delivery = ?", (programme.delivery,)).fetchone()
-        live = _select(db, "delivery = ? AND state IN ('planned', 'due', 'sent', 'on air')", programme.delivery)
+        live = select(db, "delivery = ? AND state IN ('planned', 'due', 'sent', 'on air')", programme.delivery)
         if live or not row["active"]:
             return
         anchor = datetime.fromisoformat(row["anchor"]) if row["anchor"] else None
@@ -202,13 +202,13 @@ class Airings:
                 "UPDATE programmes SET active = 0, reason = 'window over' WHERE delivery = ?", (programme.delivery,)
             )
         else:
-            _insert(db, programme, slot, now)
+            insert(db, programme, slot, now)
 
     def _bring_up(self, db: sqlite3.Connection, airing: Airing, now: datetime) -> None:
         if now > airing.deadline:
             self._miss(db, airing, now)
         elif airing.state is S.PLANNED and airing.planned_at <= now:
-            _move(db, airing, S.DUE, "", now)
+            move(db, airing, S.DUE, "", now)
         elif airing.state is S.PLANNED and not airing.first and airing.planned_at - now > self._rules.every:
             self._move_earlier(db, airing, now)
 
@@ -228,12 +228,12 @@ class Airings:
         at = airing.planned_at - steps * self._rules.every
         deadline = min(at + self._rules.late, programme_from(row).last)
         reason = "moved: the clock or the settings changed"
-        _move(db, airing, S.PLANNED, reason, now, planned_at=text_of(at), deadline=text_of(deadline))
+        move(db, airing, S.PLANNED, reason, now, planned_at=text_of(at), deadline=text_of(deadline))
 
     def _give_new_sound(self, db: sqlite3.Connection, programme: Programme, now: datetime) -> None:
-        for airing in _select(db, "delivery = ? AND state IN ('planned', 'due')", programme.delivery):
+        for airing in select(db, "delivery = ? AND state IN ('planned', 'due')", programme.delivery):
             changes = {"sha256": programme.sha256, "duration_s": programme.duration_s}
-            _move(db, airing, airing.state, "new rendition", now, **changes)
+            move(db, airing, airing.state, "new rendition", now, **changes)
 
     def _keep(self, db: sqlite3.Connection, line: Line) -> bool:
         values = (text_of(moment(line.at)), line.event, line.boot, line.n, line.output_up, line.token, line.stream_s)
@@ -245,12 +245,12 @@ class Airings:
         return done.rowcount == 1
 
     def _learn(self, db: sqlite3.Connection, line: Line, now: datetime) -> None:
-        airing = _find(db, line.token) if line.token else None
+        airing = find(db, line.token) if line.token else None
         if airing is None or airing.state not in LIVE:
             return
         if line.event == "start" and airing.state in (S.DUE, S.SENT):
             began = {"started_at": text_of(moment(line.at)), "start_stream_s": line.stream_s, "boot": line.boot}
-            _move(db, airing, S.ON_AIR, "", now, start_up=line.output_up, start_downs=line.downs, **began)
+            move(db, airing, S.ON_AIR, "", now, start_up=line.output_up, start_downs=line.downs, **began)
         elif line.event == "end" and airing.state is S.ON_AIR and airing.boot == line.boot:
             db.execute("UPDATE airings SET ended_at = ? WHERE id = ?", (text_of(moment(line.at)), airing.id))
             self._ended(db, airing, judge(airing, line, self._rules.tolerance_s), now)
@@ -276,12 +276,12 @@ class Airings:
         last = programme_from(row).last
         if row["active"] and airing.attempt < self._rules.max_attempts and now <= last:
             deadline = min(max(airing.deadline, now + self._rules.late), last)
-            _move(db, airing, S.DUE, f"again: {reason}", now, deadline=text_of(deadline))
+            move(db, airing, S.DUE, f"again: {reason}", now, deadline=text_of(deadline))
         elif otherwise is not S.PARTIAL:
             self._end(db, airing, Verdict(state=otherwise, seconds=0.0, reason=reason), now)
 
     def _end(self, db: sqlite3.Connection, airing: Airing, verdict: Verdict, now: datetime) -> None:
-        _move(db, airing, verdict.state, verdict.reason, now, seconds=verdict.seconds)
+        move(db, airing, verdict.state, verdict.reason, now, seconds=verdict.seconds)
         db.execute(
             "INSERT OR IGNORE INTO outcomes (key, airing, delivery, item, destination, state, at, seconds, reason)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -297,60 +297,3 @@ class Airings:
                 verdict.reason,
             ),
         )
-
-
-def _insert(db: sqlite3.Connection, programme: Programme, slot: Slot, now: datetime) -> None:
-    count = db.execute("SELECT count(*) FROM airings WHERE delivery = ?", (programme.delivery,)).fetchone()[0]
-    airing_id = f"{programme.item}-{count + 1:05d}"
-    db.execute(
-        "INSERT INTO airings (id, delivery, item, destination, sha256, duration_s, planned_at, deadline, first, state,"
-        " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'planned', ?)",
-        (airing_id, programme.delivery, programme.item, programme.destination, programme.sha256, programme.duration_s,
-         text_of(slot.at), text_of(slot.deadline), slot.first, text_of(now)),
-    )  # fmt: skip
-    if slot.first:
-        db.execute("UPDATE programmes SET anchor = ? WHERE delivery = ?", (text_of(slot.at), programme.delivery))
-    _note(db, airing_id, 0, S.PLANNED, "", now)
-
-
-def _move(
-    db: sqlite3.Connection, airing: Airing, state: AiringState, reason: str, now: datetime, **changes: object
-) -> None:
-    values = {"state": state, "reason": reason, "updated_at": text_of(now), **changes}
-    columns = ", ".join(f"{name} = ?" for name in values)  # names are ours, from the calls above
-    db.execute(f"UPDATE airings SET {columns} WHERE id = ?", (*values.values(), airing.id))  # noqa: S608 - see above
-    _note(db, airing.id, int(str(values.get("attempt", airing.attempt))), state, reason, now)
-
-
-def _note(db: sqlite3.Connection, airing_id: str, attempt: int, state: AiringState, reason: str, now: datetime) -> None:
-    db.execute(
-        "INSERT INTO events (airing, attempt, at, state, reason) VALUES (?, ?, ?, ?, ?)",
-        (airing_id, attempt, text_of(now), state, reason),
-    )
-
-
-def _select(db: sqlite3.Connection, condition: str, *values: object) -> Sequence[Airing]:
-    query = f"SELECT * FROM airings WHERE {condition} ORDER BY planned_at, id"  # noqa: S608 - conditions are constants
-    return [airing_from(row) for row in db.execute(query, values)]
-
-
-def _by_id(db: sqlite3.Connection, airing_id: str) -> Airing | None:
-    return next(iter(_select(db, "id = ?", airing_id)), None)
-
-
-def _find(db: sqlite3.Connection, token: str) -> Airing | None:
-    parts = token_parts(token)
-    airing = _by_id(db, parts[0]) if parts else None
-    return airing if airing and parts and airing.attempt == parts[1] else None
-
-
-def _programme_values(programme: Programme) -> dict[str, object]:
-    return {
-        "delivery": programme.delivery,
-        "item": programme.item,
-        "destination": programme.destination,
-        "sha256": programme.sha256,
-        "duration_s": programme.duration_s,
-        "starts": text_of(programme.starts),
-        "ends": text_of(programme.ends),
-    }

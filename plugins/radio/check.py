@@ -40,7 +40,7 @@ async def check(settings: RadioSettings) -> Sequence[Finding]:
     script = settings.script or SCRIPT
     valid = await asyncio.to_thread(_check_script, script)
     tone = [await _check_tone(script)] if valid.good else []
-    return [valid, *tone, await _check_running(settings)]
+    return [valid, *tone, await check_running(settings.socket)]
 
 
 def _check_script(script: Path) -> Finding:
@@ -121,14 +121,15 @@ def make_tone(folder: Path, *, hz: float = 1000.0, seconds: float = TONE_S, leve
     return digest
 
 
-async def _check_running(settings: RadioSettings) -> Finding:
-    client = Liquidsoap(settings.socket, timeout_s=5)
+async def check_running(socket: Path) -> Finding:
+    """Does a Liquidsoap answer there, and is its output up? It is only asked."""
+    client = Liquidsoap(socket, timeout_s=5)
     try:
         status = await client.status()
     except (ExecutorLost, ExecutorRefused) as error:
-        return Finding(good=False, text=f"no Liquidsoap answers on {settings.socket} ({error}): start its service")
+        return Finding(good=False, text=f"no Liquidsoap answers on {socket} ({error}): start its service")
     finally:
         await client.close()
     if not status.output_up:
         return Finding(good=False, text="Liquidsoap answers, but its output is down: nothing can be heard")
-    return Finding(good=True, text=f"Liquidsoap answers on {settings.socket}, and its output is up")
+    return Finding(good=True, text=f"Liquidsoap answers on {socket}, and its output is up")

@@ -51,6 +51,7 @@ _MIGRATIONS = (
     ) STRICT;
     CREATE INDEX airings_live ON airings (state) WHERE state IN ('planned', 'due', 'sent', 'on air');
     CREATE INDEX airings_of ON airings (delivery);
+    CREATE INDEX airings_of_item ON airings (item);
     CREATE INDEX airings_at ON airings (planned_at);
     CREATE TABLE events (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -91,9 +91,10 @@ def _size_of(path: Path) -> int:
 
 
 async def _record(url: str, path: Path) -> asyncio.subprocess.Process:
-    arguments = ["-v", "error", "-nostdin", "-y", "-fflags", "nobuffer", "-protocol_whitelist", "http,tcp",
-                 "-i", url, "-ac", "1", "-ar", str(RATE_HZ), "-c:a", "pcm_s16le", "-flush_packets", "1",
-                 "-f", "wav", str(path)]  # fmt: skip
+    quickly = ["-fflags", "nobuffer", "-probesize", "32768", "-analyzeduration", "500000"]
+    source = ["-protocol_whitelist", "http,tcp", "-i", url]
+    sound = ["-ac", "1", "-ar", str(RATE_HZ), "-c:a", "pcm_s16le", "-flush_packets", "1", "-f", "wav", str(path)]
+    arguments = ["-v", "error", "-nostdin", "-y", *quickly, *source, *sound]
     return await asyncio.create_subprocess_exec(
         "ffmpeg",
         *arguments,

@@ -20,7 +20,7 @@ from plugins.radio.liquidsoap import ExecutorLost, ExecutorRefused, Liquidsoap, 
 from plugins.radio.records import Airing, moment
 
 ABSENT_S = 3.0  # an answered push shows in the status within this
-IN_DOUBT_S = 15.0  # an unanswered one may still be resolving its file
+IN_DOUBT_S = 7.0  # an unanswered one may still be resolving its file: 5 s in radio.liq
 BUSY_PAUSE_S = 0.4
 IDLE_PAUSE_S = 2.0
 UNLINKED_PAUSE_S = 1.0

@@ -31,6 +31,7 @@ from hub.api import (
 )
 from plugins.radio import media
 from plugins.radio.airings import Airings
+from plugins.radio.check import check_running
 from plugins.radio.database import FILE_NAME, Database
 from plugins.radio.liquidsoap import Liquidsoap
 from plugins.radio.playout import Playout
@@ -68,6 +69,11 @@ class RadioPlugin:
         # Liquidsoap itself may come later: health says so until it does.
         folders = (self._media, self._settings.as_run_in(self._context.state_dir).parent)
         return [problem for folder in dict.fromkeys(folders) if (problem := self._folder_problem(folder))]
+
+    @hookimpl
+    def hub_check_reachable(self) -> Sequence[str]:
+        finding = asyncio.run(check_running(self._settings.socket))
+        return [] if finding.good else [finding.text]
 
     @staticmethod
     @hookimpl
