@@ -51,14 +51,11 @@ def make_audio(
     return path
 
 
-def make_poster(
-    path: Path, size: tuple[int, int] = (400, 600), *, picture: str = "rgbtestsrc", pixels: str = ""
-) -> Path:
-    """One picture, as the name's ending says (.png, .jpg, .webp, .bmp, .gif, .tiff); `pixels` such as rgba."""
+def make_poster(path: Path, size: tuple[int, int] = (400, 600), *, picture: str = "rgbtestsrc") -> Path:
+    """One picture, as the name's ending says (.png, .jpg, .webp, .bmp, .gif, .tiff)."""
     joint = ":" if "=" in picture else "="
     source = f"{picture}{joint}size={size[0]}x{size[1]}:rate=1"
-    stored = ("-vf", f"format={pixels}") if pixels else ()
-    _ffmpeg("-f", "lavfi", "-i", source, *stored, "-frames:v", "1", "-update", "1", path=path)
+    _ffmpeg("-f", "lavfi", "-i", source, "-frames:v", "1", "-update", "1", path=path)
     return path
 
 
