@@ -1,6 +1,6 @@
 """READ THIS FIRST: the story of one item, from its acceptance to the last receipt.
 
-    accepted (hub/reception.py) -> plan -> transcode -> deliver -> facts come back (hub/journal.py) -> ended or withdrawn
+    accepted (hub/reception.py) -> plan -> transcode -> deliver -> facts (hub/journal.py) -> ended or withdrawn
 
 Each step is a job. A job reads the ledger, does its work outside, and returns what the ledger must say now; the
 engine writes that in the transaction that ends the job. So a step that was cut off runs again, and its effect happens

@@ -40,7 +40,7 @@ def hub_commands() -> click.Group | None:
     """Return the commands mounted as `siarhub <plugin> ...`.
 
     A static method, called on the class without constructing the plugin: import lazily inside the commands.
-    The click context's `obj` is a `hub.api.cli.CommandContext`. What changes anything calls `obj.order(name, args, why)`.
+    The click context's `obj` is a `hub.api.cli.CommandContext`; what changes anything calls its `order(...)`.
     """
 
 

@@ -36,7 +36,7 @@ def profile_from_json(text: str) -> Profile:
 
 
 def profile_digest(profile: Profile) -> Sha256:
-    """SHA-256 of the profile's canonical JSON: equal profiles have equal digests, on every machine and after a restart."""
+    """SHA-256 of the canonical JSON: equal profiles have equal digests, on every machine and after a restart."""
     return Sha256(hashlib.sha256(profile_to_json(profile).encode()).hexdigest())
 
 

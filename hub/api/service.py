@@ -12,7 +12,7 @@ import structlog
 
 
 def sd_notify(*states: str) -> None:
-    """Send `READY=1`, `STATUS=...`, `WATCHDOG=1` or `STOPPING=1` to systemd (sd_notify(3)); nothing when not run by it."""
+    """Tell systemd `READY=1`, `STATUS=...`, `WATCHDOG=1` or `STOPPING=1` (sd_notify(3)); nothing when not run by it."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

@@ -83,7 +83,7 @@ def _leases(folder: Path) -> Iterator[str]:
     except OSError:
         return  # told already: nobody can write there
     if ask_for_writers(fd) is Lease.UNKNOWN:
-        yield f"{folder}: the kernel cannot tell whether a file is still written (no leases); a longer quiet is waited for"
+        yield f"{folder}: no leases, so the kernel cannot tell who still writes a file; a longer quiet is waited for"
     os.close(fd)
 
 

@@ -14,11 +14,12 @@ from rich.console import Console
 
 from hub.demo import judge
 from hub.demo.judge import Verdict
-from hub.demo.stage import SCREENS, Stage, stage
+from hub.demo.stage import SCREENS, Screen, Stage, stage
 from hub.demo.story import Story
 from hub.media.samples import make_audio, make_poster, make_video
 
 ONCE_WITHIN_S = 240.0
+PACE_S = 0.3  # of telling, looking and listening: the others are processes of their own
 TONE_HZ = 1000
 SPOT_S = 5.0
 SIDECAR = """\
@@ -54,6 +55,9 @@ class Demo:
             if verdict.good:
                 self.say(f"[bold green]seen from outside[/] {verdict.what}: {verdict.detail}")
 
+    def seen(self, what: str) -> bool:
+        return what in self.verdicts and self.verdicts[what].good
+
     def wanted(self) -> list[str]:
         """Everything that must be found before the story has happened."""
         return [*(f"{title} on {one.name}" for title in self.pictures for one in SCREENS), "radio", "archive"]
@@ -63,7 +67,7 @@ class Demo:
         return [
             f"{what}: {verdicts[what].detail if what in verdicts else 'nothing was seen'}"
             for what in self.wanted()
-            if not (what in verdicts and verdicts[what].good)
+            if not self.seen(what)
         ]
 
 
@@ -100,41 +104,53 @@ async def _play(console: Console, folder: Path, *, once: bool) -> list[str]:
 
 
 async def _follow(told: Demo, *, once: bool) -> None:
-    with told.console.status("waiting") as line:
+    """Tell, look and listen at the same time, until all is found (or for ever, without `once`)."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_tell(told), name="tell"), group.create_task(_listen(told), name="listen")]
+        tasks += [group.create_task(_look_at(told, screen), name=f"look at {screen.id}") for screen in SCREENS]
         while not (once and (not told.missing() or time.monotonic() - told.began > ONCE_WITHIN_S)):
             if ended := next((one.ended for one in told.stage.children if one.ended), ""):
                 told.say(f"[red]{ended}[/]")
-                if once:
-                    return
+                break
+            await asyncio.sleep(PACE_S)
+        for task in tasks:
+            task.cancel()
+
+
+async def _tell(told: Demo) -> None:
+    with told.console.status("waiting") as line:
+        while True:
             for sentence in await asyncio.to_thread(lambda: list(told.story.news())):
                 told.say(sentence)
             part = await asyncio.to_thread(told.story.transcoding)
             todo = f"; still to be seen: {len(told.missing())}" if told.missing() else "; all seen. Ctrl-C ends it"
             now = f"transcoding {part:.0%}" if part is not None else f"{told.story.plays} plays proved"
             line.update(now + todo)
-            await _look_and_listen(told)
-            await asyncio.sleep(0.3)  # the pace of telling
+            await asyncio.sleep(PACE_S)
 
 
-async def _look_and_listen(told: Demo) -> None:
-    for screen in SCREENS:
-        await _look_at(told, screen.id)
-    open_ones = told.missing()
-    if any(what.startswith("radio") for what in open_ones) and any(m == "aired" for _, m in told.story.reached):
-        told.found(await asyncio.to_thread(judge.hear, told.stage.recording, TONE_HZ, SPOT_S))
-    filed = {number for number, milestone in told.story.reached if milestone == "filed"}
-    if any(what.startswith("archive") for what in open_ones) and len(filed) >= len(told.pictures) + 1:
-        for month in told.story.month_folders:
-            folder = told.stage.root / "Arsip" / month
-            told.found(await asyncio.to_thread(judge.check_month, folder))
+async def _listen(told: Demo) -> None:
+    """Once the hub says that it aired and filed all, check whether a listener and an archivist would agree."""
+    while not (told.seen("radio") and told.seen("archive")):
+        milestones = [milestone for _, milestone in told.story.reached]
+        if not told.seen("radio") and "aired" in milestones:
+            told.found(await asyncio.to_thread(judge.hear, told.stage.recording, TONE_HZ, SPOT_S))
+        if not told.seen("archive") and milestones.count("filed") > len(told.pictures):
+            for month in sorted(told.story.month_folders):
+                told.found(await asyncio.to_thread(judge.check_month, told.stage.root / "Arsip" / month))
+        await asyncio.sleep(PACE_S)
 
 
-async def _look_at(told: Demo, screen_id: str) -> None:
-    screen = next(one for one in SCREENS if one.id == screen_id)
-    todo = [title for title in told.pictures if not _seen(told, f"{title} on {screen.name}")]
+async def _look_at(told: Demo, screen: Screen) -> None:
+    """Take screenshots until every dropped picture has been seen on this screen."""
     shot = told.stage.folder / f"screen-{screen.id}.png"
-    if not todo or not await judge.screenshot(told.stage.players[screen.id], shot):
-        return
+    while todo := [title for title in told.pictures if not told.seen(f"{title} on {screen.name}")]:
+        if await judge.screenshot(told.stage.players[screen.id], shot):
+            await _compare(told, screen, shot, todo)
+        await asyncio.sleep(PACE_S)
+
+
+async def _compare(told: Demo, screen: Screen, shot: Path, todo: list[str]) -> None:
     for title in todo:
         score = await judge.likeness(shot, told.pictures[title], screen)
         kept = shot.with_name(f"screen-{screen.id}-{title.split()[0].lower()}.png")
@@ -144,10 +160,6 @@ async def _look_at(told: Demo, screen_id: str) -> None:
         if verdict.good:
             await asyncio.to_thread(shutil.copyfile, shot, kept)
         told.found(verdict)
-
-
-def _seen(told: Demo, what: str) -> bool:
-    return what in told.verdicts and told.verdicts[what].good
 
 
 @dataclass(frozen=True, slots=True)

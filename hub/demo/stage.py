@@ -114,7 +114,6 @@ def _write_hub(folder: Path, broker: LocalBroker, socket: Path, media: Path, as_
             "username": broker.hub_username, "password": broker.hub_password,
         },
         "plugins.radio": {"socket": socket, "media_folder": media, "as_run": as_run, "every": "1 min"},
-        "plugins.archive": {"keep_free_mib": 64},
     }  # fmt: skip
     for one in SCREENS:
         tables[f"plugins.videotron.screens.{one.id}"] = {

@@ -66,6 +66,11 @@ class Story:
                 return self._accepted(ledger, number)
             case DeliveryChanged(item=number, destination=where, state=state, reason=reason):
                 self.reached.add((number, f"{state}:{where}"))
+                if (
+                    state is DeliveryState.READY
+                    and (number, f"{DeliveryState.TRANSCODING}:{where}") not in self.reached
+                ):
+                    return ""  # there was nothing to transcode
                 why = f": {reason}" if reason and state is DeliveryState.FAILED else ""
                 return f"{number} {_TOLD[state]} {where}{why}" if state in _TOLD else ""
             case Played(item=number, destination=where, seconds=seconds):
