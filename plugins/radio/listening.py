@@ -15,7 +15,7 @@ RATE_HZ = 8000
 
 @asynccontextmanager
 async def listening(url: str, path: Path, *, within_s: float = 20.0) -> AsyncIterator[None]:
-    """Record what a listener of `url` hears, to `path` (WAV, mono, 8 kHz), for as long as the block runs.
+    """Record what a listener of `url` (an MP3 stream, as radio.liq sends) hears, to `path` (WAV, mono, 8 kHz), for as long as the block runs.
 
     The block begins when the recording has. Raises: OSError when nothing can be heard within `within_s`.
     """
@@ -92,7 +92,7 @@ def _size_of(path: Path) -> int:
 
 async def _record(url: str, path: Path) -> asyncio.subprocess.Process:
     quickly = ["-fflags", "nobuffer", "-probesize", "32768", "-analyzeduration", "500000"]
-    source = ["-protocol_whitelist", "http,tcp", "-i", url]
+    source = ["-protocol_whitelist", "http,tcp", "-f", "mp3", "-i", url]
     sound = ["-ac", "1", "-ar", str(RATE_HZ), "-c:a", "pcm_s16le", "-flush_packets", "1", "-f", "wav", str(path)]
     arguments = ["-v", "error", "-nostdin", "-y", *quickly, *source, *sound]
     return await asyncio.create_subprocess_exec(
