@@ -7,9 +7,7 @@ of it; a kill after it is completed from the intent. Payload that is listed is n
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.api import Sha256
-from hub.api.files import CHUNK_BYTES, fsync_folder, sha256_of, write_atomically
+from hub.api.files import fsync_folder, sha256_of, write_atomically
 from plugins.archive.intent import Intent
+from plugins.archive.payload import PayloadFile, write_payload
 
 PAYLOAD = "data"
 WORK = ".kerja"
@@ -35,19 +34,6 @@ _OXUM = re.compile(r"^Payload-Oxum: (\d+)\.(\d+)$", re.MULTILINE)
 
 class BagDamaged(Exception):
     """The bag is not as this program left it; nothing more is written to it until a person has looked."""
-
-
-class SourceChanged(Exception):
-    """A file to be filed is missing, unreadable, or no longer the one that was approved."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PayloadFile:
-    """A file to be put in a bag: the bytes themselves, or an original with the hash that it must still have."""
-
-    name: str
-    source: Path | bytes
-    sha256: Sha256 | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +71,7 @@ class Bag:
         """What bag-info.txt says of the payload. Raises: BagDamaged, OSError."""
         if not self.exists:
             return Oxum(0, 0)
-        match = _OXUM.search((self.folder / "bag-info.txt").read_text(encoding="utf-8"))
+        match = _OXUM.search(self._tag_file("bag-info.txt").decode(errors="replace"))
         if match is None:
             raise BagDamaged(f"{self.folder.name}/bag-info.txt: Payload-Oxum is missing")
         return Oxum(int(match[1]), int(match[2]))
@@ -94,12 +80,12 @@ class Bag:
         """Put `files` in the new folder `place` (`data` or below it), all or none, and bring the manifests up to date.
 
         `tags` are the tag files by name; `{oxum}` in them becomes the new Payload-Oxum.
-        Raises: FileExistsError, SourceChanged, BagDamaged, OSError; a retry is always safe.
+        Raises: SourceChanged, BagDamaged, OSError; a retry is always safe.
         """
         self.recover()
         self._refuse_damage()
         if (self.folder / place).exists():
-            raise FileExistsError(errno.EEXIST, "already in the bag", place)
+            raise BagDamaged(f"{self.folder.name}/{place} stands there already, put there by somebody else")
         before, oxum = self._manifest_bytes(), self.oxum()
         try:
             sizes = self._stage(files)
@@ -189,7 +175,7 @@ class Bag:
 
     def _stage(self, files: Sequence[PayloadFile]) -> dict[str, tuple[Sha256, int]]:
         staged = make_folders(self.folder, f"{WORK}/{_STAGED}")
-        written = {file.name: _write_payload(staged / file.name, file) for file in files}
+        written = {file.name: write_payload(staged / file.name, file) for file in files}
         fsync_folder(staged)
         fsync_folder(self._work)
         return written
@@ -198,9 +184,15 @@ class Bag:
         """Never list a changed manifest as the right one."""
         if not self.exists:
             return
-        tags = parse_manifest((self.folder / TAG_MANIFEST).read_bytes())
+        tags = parse_manifest(self._tag_file(TAG_MANIFEST))
         if tags.get(MANIFEST) != hashlib.sha256(self._manifest_bytes()).hexdigest():
             raise BagDamaged(f"{self.folder.name}/{MANIFEST} is not the one that {TAG_MANIFEST} names")
+
+    def _tag_file(self, name: str) -> bytes:
+        try:
+            return (self.folder / name).read_bytes()
+        except FileNotFoundError as error:
+            raise BagDamaged(f"{self.folder.name}/{name} is missing") from error
 
     def _manifest_bytes(self) -> bytes:
         try:
@@ -241,43 +233,3 @@ def make_folders(root: Path, place: str) -> Path:
             folder.chmod(0o755)
             fsync_folder(folder.parent)
     return folder
-
-
-def _write_payload(target: Path, file: PayloadFile) -> tuple[Sha256, int]:
-    """Write one payload file, read-only and synced; returns its hash and size."""
-    if isinstance(file.source, bytes):
-        write_atomically(target, file.source, mode=0o444)
-        return Sha256(hashlib.sha256(file.source).hexdigest()), len(file.source)
-    digest, size = _copy(file.source, target)
-    if file.sha256 is not None and digest != file.sha256:
-        raise SourceChanged(f"{file.name}: the original is no longer the file that was approved")
-    return digest, size
-
-
-def _copy(source: Path, target: Path) -> tuple[Sha256, int]:
-    digest, size = hashlib.sha256(), 0
-    try:
-        reader = source.open("rb")
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise SourceChanged(f"{target.name}: the original cannot be read: {error.strerror}") from error
-    with reader, target.open("xb") as writer:
-        _reserve(writer.fileno(), os.fstat(reader.fileno()).st_size)
-        while chunk := reader.read(CHUNK_BYTES):
-            writer.write(chunk)
-            digest.update(chunk)
-            size += len(chunk)
-        writer.truncate()
-        writer.flush()
-        os.fchmod(writer.fileno(), 0o444)
-        os.fsync(writer.fileno())
-    return Sha256(digest.hexdigest()), size
-
-
-def _reserve(fd: int, size: int) -> None:
-    """Take the space at once, so that a full disk is met before the first byte is copied."""
-    try:
-        if size:
-            os.posix_fallocate(fd, 0, size)
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-            raise

@@ -11,9 +11,10 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 
 from hub.api import Item, ItemNumber
-from plugins.archive.bag import GROWING, PAYLOAD, Bag, BagDamaged, PayloadFile, make_folders
+from plugins.archive.bag import GROWING, PAYLOAD, Bag, BagDamaged, make_folders
 from plugins.archive.months import Month
 from plugins.archive.names import MAX_BYTES, safe_file_name, safe_name, unique_name
+from plugins.archive.payload import PayloadFile
 from plugins.archive.record import (
     JSON_NAME,
     TEXT_NAME,
@@ -21,6 +22,7 @@ from plugins.archive.record import (
     primary_kind,
     record_json,
     record_text,
+    size_of,
 )
 from plugins.archive.settings import ArchiveSettings
 from plugins.archive.texts import OPENING, opening, tag_files
@@ -118,7 +120,7 @@ class Cabinet:
             PayloadFile(name=JSON_NAME, source=record_json(filing, self._settings, self._zone)),
             PayloadFile(name=TEXT_NAME, source=record_text(filing, self._settings, self._zone)),
         ]
-        self._require_space(sum(asset.path.stat().st_size for asset in item.assets if asset.path.exists()))
+        self._require_space(sum(size_of(asset) for asset in item.assets))
         bag.append(place, [*originals, *records], tag_files(self._settings, month, self._date(filing.now)))
         self._index(month, bag)
 

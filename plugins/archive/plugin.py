@@ -33,12 +33,13 @@ from hub.api import (
     Service,
     hookimpl,
 )
-from plugins.archive.bag import BagDamaged, SourceChanged
+from plugins.archive.bag import BagDamaged
 from plugins.archive.cabinet import Cabinet, Place
 from plugins.archive.environment import problems_of, remember_root
 from plugins.archive.ledgerbook import Ledgerbook
 from plugins.archive.months import Month
 from plugins.archive.one_thread import OneThread
+from plugins.archive.payload import SourceChanged
 from plugins.archive.record import Cause, Filing
 from plugins.archive.settings import ArchiveSettings
 from plugins.archive.state import Due
@@ -120,9 +121,11 @@ class ArchivePlugin:
         except ValueError:
             return Outcome(done=False, message=tell("Write the month as 2026-11 (year, dash, month)."))
         async with self._lock:
-            await self._open()
             try:
+                await self._open()
                 path = await self._book.write_list(month)
+            except RetryLater as error:
+                return Outcome(done=False, message=str(error))
             except _BLOCKING as error:
                 return Outcome(done=False, message=str(self._retry_later(error)))
         return Outcome(done=True, message=str(path))

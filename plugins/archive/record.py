@@ -72,6 +72,14 @@ def primary_kind(item: Item) -> MediaKind:
     return next((kind for kind in KINDS if kind in present), MediaKind.DOCUMENT)
 
 
+def size_of(asset: Asset) -> int:
+    """Bytes of an original, as it stands; as it was measured when it cannot be looked at."""
+    try:
+        return asset.path.stat().st_size
+    except OSError:
+        return asset.media.size_bytes
+
+
 def record_json(filing: Filing, settings: ArchiveSettings, zone: tzinfo) -> bytes:
     """The content of rekam.json."""
     return (json.dumps(record(filing, settings, zone), ensure_ascii=False, indent=2) + "\n").encode()
@@ -131,7 +139,7 @@ def _file(asset: Asset, name: str) -> Mapping[str, Any]:
     return {
         "nama": name,
         "nama_asli": asset.original_name.encode(errors="backslashreplace").decode(),
-        "bita": asset.path.stat().st_size if asset.path.exists() else media.size_bytes,
+        "bita": size_of(asset),
         "sha256": asset.sha256,
         "format": media.container,
         "jenis": KINDS[media.kind],

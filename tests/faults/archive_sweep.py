@@ -29,7 +29,7 @@ CALLS = (
     "chmod", "fchmod", "fchmodat",
 )  # fmt: skip
 REPOSITORY = Path(__file__).parents[2]
-SHORT_STEP = 13
+SHORT_STEP = 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Row:
 
 
 def main(short: bool = False) -> Row:
-    """Sweep over every point (every thirteenth when short), for the first item of a month and for a later one."""
+    """Sweep over every point (every seventeenth when short), for the first item of a month and for a later one."""
     if shutil.which("strace") is None:
         raise RuntimeError("strace is missing: apt-get install strace")
     judged = [judgement for earlier in (0, 1) for judgement in _sweep(earlier, short=short)]
@@ -143,7 +143,7 @@ def _run_worker(folder: Path, count: int, *strace: str) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="every thirteenth point only")
+    parser.add_argument("--short", action="store_true", help="every seventeenth point only")
     row = main(short=parser.parse_args().short)
     print(row)  # noqa: T201 - its purpose
     sys.exit(0 if row.passed else 1)

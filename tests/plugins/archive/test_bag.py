@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from hub.api.files import sha256_of
-from plugins.archive.bag import Bag, BagDamaged, PayloadFile, SourceChanged
+from plugins.archive.bag import Bag, BagDamaged
 from plugins.archive.months import Month
+from plugins.archive.payload import PayloadFile, SourceChanged
 from plugins.archive.settings import ArchiveSettings
 from plugins.archive.texts import tag_files
 from plugins.archive.verify import verify
@@ -47,7 +48,7 @@ def test_is_whole_after_every_append(bag: Bag, check_bag: CheckBag) -> None:
 def test_never_puts_an_item_over_another(bag: Bag) -> None:
     bag.append("data/Video/a", [PayloadFile(name="a.txt", source=b"first")], TAGS)
 
-    with pytest.raises(FileExistsError):
+    with pytest.raises(BagDamaged, match="stands there already"):
         bag.append("data/Video/a", [PayloadFile(name="a.txt", source=b"second")], TAGS)
 
     assert (bag.folder / "data/Video/a/a.txt").read_bytes() == b"first"
@@ -66,6 +67,22 @@ def test_nothing_stays_of_an_item_whose_original_changed(bag: Bag, tmp_path: Pat
 
     assert not bag.unfinished
     check_bag(bag.folder)
+
+
+def test_an_original_that_cannot_be_read_is_its_own_affair(bag: Bag, tmp_path: Path, check_bag: CheckBag) -> None:
+    for original in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(SourceChanged, match="cannot be read"):
+            bag.append("data/Video/a", [PayloadFile(name="a", source=original)], TAGS)
+
+    check_bag(bag.folder)
+
+
+@pytest.mark.parametrize("name", ["tagmanifest-sha256.txt", "bag-info.txt"])
+def test_a_bag_without_its_tag_files_is_left_alone(bag: Bag, name: str) -> None:
+    (bag.folder / name).unlink()
+
+    with pytest.raises(BagDamaged, match="missing"):
+        bag.append("data/Video/a", [PayloadFile(name="a", source=b"a")], TAGS)
 
 
 def test_a_manifest_that_somebody_edited_is_not_made_valid_again(bag: Bag) -> None:

@@ -24,6 +24,6 @@ def _translates(node: ast.AST) -> bool:
 
 @pytest.mark.parametrize("message", sorted(messages()))
 def test_the_office_reads_every_message_in_its_language(message: str) -> None:
-    blanks = {word: "x" for word in ("name", "count", "reason", "path")}
+    blanks = dict.fromkeys(("name", "count", "reason", "path"), "x")
 
     assert catalogue("id", SOURCES)(message, **blanks) != message.format(**blanks)

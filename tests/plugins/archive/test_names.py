@@ -4,9 +4,10 @@ import unicodedata
 
 import pytest
 
-from plugins.archive.bag import Bag, PayloadFile
+from plugins.archive.bag import Bag
 from plugins.archive.months import Month
 from plugins.archive.names import safe_file_name, safe_name, same_key, unique_name
+from plugins.archive.payload import PayloadFile
 from plugins.archive.settings import ArchiveSettings
 from plugins.archive.texts import tag_files
 
