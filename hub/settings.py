@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -142,16 +142,28 @@ def render_default(plugins: Mapping[str, type[BaseModel]] | None = None) -> str:
 
 def _render_table(name: str, model: Any) -> Iterator[str]:
     yield f"[{name}]"
-    nested = []
+    nested, examples = [], []
     for key, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             nested.append((key, field.annotation))
+            continue
+        if entry := _model_of_entries(field.annotation):
+            examples.append((key, entry, field.description))
             continue
         yield f"# {field.description}"
         yield _render_key(key, field)
     yield ""
     for key, inner in nested:
         yield from _render_table(f"{name}.{key}", inner)
+    for key, entry, description in examples:
+        yield f"# {description} One table each:"
+        yield from (f"# {line}".rstrip() for line in _render_table(f"{name}.{key}.example", entry))
+
+
+def _model_of_entries(annotation: Any) -> type[BaseModel] | None:
+    """The model of the values of a `dict[..., Model]`."""
+    values = get_args(annotation)[1:] if get_origin(annotation) is dict else ()
+    return next((one for one in values if isinstance(one, type) and issubclass(one, BaseModel)), None)
 
 
 def _render_key(key: str, field: FieldInfo) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from hub.api.facts import Fact, JournalEntry
 from hub.api.models import CurrentDelivery, Item, ItemNumber
@@ -20,7 +20,7 @@ class PluginSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="false switches this plugin off.")
 
 
 SettingsT = TypeVar("SettingsT", bound=PluginSettings, covariant=True)

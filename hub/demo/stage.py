@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugins.radio.listening import listening
-from plugins.radio.local_playout import local_playout
+from plugins.radio.local_playout import LocalPlayout, local_playout
 from plugins.videotron.local_broker import LocalBroker, local_broker
 
 STOP_WITHIN_S = 30.0
@@ -47,36 +47,70 @@ class Stage:
     recording: Path  # what a listener of the radio hears, from the beginning on
     listener_url: str
     players: Mapping[str, Path]  # screen -> the player's config
-    children: tuple[Child, ...]
+    children: tuple[Child, ...]  # the hub first, then the players
+    broker: LocalBroker
+    playout: LocalPlayout
+
+    @property
+    def hub(self) -> Child:
+        return self.children[0]
 
 
-@dataclass(slots=True)
 class Child:
-    """A process of the demo; its log is a file, for the day when something goes wrong."""
+    """A process of the demo, which can be killed and started again; its log is a file, for when something goes wrong."""
 
-    name: str
-    process: asyncio.subprocess.Process
-    log: Path
+    def __init__(self, name: str, command: tuple[str, ...], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._command = command
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None  # noqa: S101 - asked only of what was started
+        return self._process.pid
 
     @property
     def ended(self) -> str:
         """Why it is no longer there; '' while it runs."""
-        code = self.process.returncode
+        code = self._process.returncode if self._process else None
         return "" if code is None else f"{self.name} ended with {code}; its log: {self.log}"
 
-    async def stop(self) -> None:
-        if self.process.returncode is None:
-            self.process.terminate()
+    async def start(self) -> None:
+        with self.log.open("ab") as file:
+            self._process = await asyncio.create_subprocess_exec(
+                program(self._command[0]),
+                *self._command[1:],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env=os.environ | {"SIARHUB_CONFIG": ""},
+                start_new_session=True,  # Ctrl-C in the terminal is for the demo, which ends them in order
+            )
+
+    async def stop(self) -> int:
+        """End it in order, by force when it takes too long; returns its exit code."""
+        process = self._process
+        if process is None:
+            return 0
+        if process.returncode is None:
+            process.terminate()
             try:
                 async with asyncio.timeout(STOP_WITHIN_S):
-                    await self.process.wait()
+                    await process.wait()
             except TimeoutError:
-                self.process.kill()
-                await self.process.wait()
+                await self.kill()
+        return process.returncode or 0
+
+    async def kill(self) -> None:
+        """SIGKILL, as a power cut."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
 
 
 @asynccontextmanager
-async def stage(folder: Path) -> AsyncIterator[Stage]:
+async def stage(folder: Path, *, approval: str = "record") -> AsyncIterator[Stage]:
     """Everything started and answering; all of it is ended after the block, in reverse order."""
     root, state_dir = folder / "srv", folder / "state"
     for path in (root / "Disetujui", state_dir, folder / "logs", folder / "plugins"):
@@ -87,7 +121,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         await stack.enter_async_context(listening(radio.listener_url, recording))
         broker = await stack.enter_async_context(local_broker(folder / "broker", [one.id for one in SCREENS]))
         players = {screen.id: _write_player(folder, broker, screen) for screen in SCREENS}
-        config = _write_hub(folder, broker, radio.socket, radio.media_folder, radio.as_run)
+        config = _write_hub(folder, broker, radio.socket, radio.media_folder, radio.as_run, approval)
         children = [await _start(stack, folder, "hub", "siarhub", "run", "--config", str(config))]
         for name, player in players.items():
             command = ("siarhub-player", "run", "--config", str(player))
@@ -95,7 +129,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         await _wait_for_hub(state_dir, children[0])
         yield Stage(
             folder=folder, root=root, state_dir=state_dir, config=config, recording=recording,
-            listener_url=radio.listener_url, players=players, children=tuple(children),
+            listener_url=radio.listener_url, players=players, children=tuple(children), broker=broker, playout=radio,
         )  # fmt: skip
 
 
@@ -104,9 +138,10 @@ def program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _write_hub(folder: Path, broker: LocalBroker, socket: Path, media: Path, as_run: Path) -> Path:
+def _write_hub(folder: Path, broker: LocalBroker, socket: Path, media: Path, as_run: Path, approval: str) -> Path:
     tables: dict[str, dict[str, object]] = {
         "hub": {"root": folder / "srv", "state_dir": folder / "state", "plugin_dir": folder / "plugins"},
+        "approval": {"level": approval},
         "intake": {"sidecar_wait_s": 5.0, "min_free_bytes": 100 << 20},
         "plugins.videotron": {"namespace": broker.namespace},
         "plugins.videotron.broker": {
@@ -146,19 +181,9 @@ def _write(path: Path, tables: Mapping[str, Mapping[str, object]]) -> Path:
 
 
 async def _start(stack: AsyncExitStack, folder: Path, name: str, *command: str) -> Child:
-    log = folder / "logs" / f"{name}.log"
-    with log.open("ab") as file:
-        process = await asyncio.create_subprocess_exec(
-            program(command[0]),
-            *command[1:],
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            env=os.environ | {"SIARHUB_CONFIG": ""},
-            start_new_session=True,  # Ctrl-C in the terminal is for the demo, which ends them in order
-        )
-    child = Child(name, process, log)
+    child = Child(name, command, folder / "logs" / f"{name}.log")
     stack.push_async_callback(child.stop)
+    await child.start()
     return child
 
 
