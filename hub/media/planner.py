@@ -11,6 +11,7 @@ from hub.api.models import Asset, AudioProfile, MediaInfo, MediaKind, Pages, Pro
 from hub.media.details import VideoDetails
 
 MAX_LEVEL = 42  # 1080p at 60 pictures a second: what small players and LED processors decode in hardware
+MOST_PACKETS = 15_000  # ten minutes at 25 a second: a longer film is worth its encoding
 PLAIN_PROFILES = frozenset({"Constrained Baseline", "Baseline", "Main", "High"})
 HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
 
@@ -83,8 +84,8 @@ def pages_of(media: MediaInfo, profile: VideoProfile) -> int:
 
 
 def seems_compliant(media: MediaInfo, profile: VideoProfile) -> bool:
-    """Whether it is worth reading the packets: everything that `MediaInfo` knows fits."""
-    return not _differences(media, profile)
+    """Whether it is worth reading the packets: everything that `MediaInfo` knows fits, and they are not too many."""
+    return not _differences(media, profile) and (media.duration_s or 0) * profile.fps <= MOST_PACKETS
 
 
 def _obstacle(media: MediaInfo, profile: Profile) -> str:

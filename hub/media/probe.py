@@ -15,7 +15,7 @@ from hub.api.errors import RetryLater
 from hub.api.models import MediaInfo, MediaKind
 from hub.media.documents import read_document
 from hub.media.inputs import MAX_ALLOC_BYTES, as_arguments, input_options, is_unreadable, strict_options, url
-from hub.media.runner import Finished, run
+from hub.media.runner import Finished, Stopped, run
 from hub.media.sandbox import confinement
 from hub.media.settings import MediaSettings
 from hub.media.sniff import IMAGES, Sniffed, sniff
@@ -79,7 +79,7 @@ async def tool(
     )
     if finished.ok:
         return finished
-    if finished.stopped is not None:
+    if finished.stopped in (Stopped.DEADLINE, Stopped.STALLED):
         raise Refusal(
             "Looking at this file took longer than {seconds} seconds, so it is probably damaged. Export it again as "
             "MP4, MP3, JPG or PDF.",

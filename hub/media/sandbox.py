@@ -68,6 +68,7 @@ def clean_environment(folder: Path) -> dict[str, str]:
         "HOME": str(folder),
         "TMPDIR": str(folder),
         "XDG_CACHE_HOME": str(folder),
+        "MALLOC_ARENA_MAX": "4",  # each reserves 64 MiB of the address space that the jail limits
         "AV_LOG_FORCE_NOCOLOR": "1",
     }
 

@@ -57,12 +57,16 @@ class _Task:
     on_progress: Callable[[float], None] | None
     before: Loudness | None = None  # the source's sound; None when no profile asks for it
     finished_runs: int = 0
+    told: float = 0.0
     results: dict[Profile, Result] = field(default_factory=dict)
 
     def progress(self, reached_s: float, duration_s: float) -> None:
-        if self.on_progress is not None and duration_s > 0:
-            part = min(1.0, reached_s / duration_s)
-            self.on_progress(min(1.0, (self.finished_runs + part) / max(1, self.steps)))
+        """Tell how far all of it is; a corrected sound is made twice, which must not look like going back."""
+        part = min(1.0, reached_s / duration_s) if duration_s > 0 else 0.0
+        whole = min(1.0, (self.finished_runs + part) / max(1, self.steps))
+        if self.on_progress is not None and whole > self.told:
+            self.told = whole
+            self.on_progress(whole)
 
 
 class Transcoder:
@@ -108,7 +112,10 @@ class Transcoder:
             return VideoDetails(), None
         fitting = any(isinstance(p, VideoProfile) and seems_compliant(asset.media, p) for p in profiles)
         packets = fitting and self._settings.remux_compliant
-        details = await read_details(asset, self._settings, packets=packets)
+        try:
+            details = await read_details(asset, self._settings, packets=packets)
+        except Refusal:  # it passed the probe, so it can be decoded: without the details it is encoded
+            return VideoDetails(), None
         return details, details if packets else None
 
     async def _carry_out(self, task: _Task, chosen: TranscodePlan) -> None:
@@ -174,7 +181,7 @@ class Transcoder:
         if finished.ok:
             for target in targets:
                 task.results[target.step.profile] = await self._finish(task, target)
-        elif len(steps) > 1 and not finished.disk_full:
+        elif len(steps) > 1 and finished.stopped is None and not finished.disk_full:
             log.warning("shared_run_failed", asset=task.asset.sha256, outputs=len(steps), reason=finished.says)
             for step in steps:
                 await self._run(task, [step])
