@@ -212,7 +212,7 @@ async def test_a_screen_that_is_no_longer_configured_is_told_to_show_nothing(bro
 async def test_a_player_that_says_no_more_is_offline_and_one_that_comes_back_is_online(station, tools):
     player = tools.SmallPlayer("gate-1", station.broker)
     async with tools.on(player):
-        await tools.until(lambda: station.exchange.roster.online("gate-1"))
+        await tools.until(lambda: station.exchange.roster.online("gate-1") and player.playlist)
         await player.client.publish(
             player.topics.state("gate-1"), encode(player.state(online=False)), qos=1, retain=True
         )
