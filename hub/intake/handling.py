@@ -193,6 +193,7 @@ class Handling:
         )
         await self._tools.desk.refused(move.name, move.reason, move.digests)
         await asyncio.to_thread(self._tools.shelf.forget, move)
+        self._verdicts.pop(ready.bundle.anchor, None)  # dragged back, it is asked about anew
         self._tools.log.info("drop_refused", drop=ready.name, reason=reason)
         return Done()
 

@@ -124,8 +124,9 @@ class Intake:
             pause_s = await self._look_round()
             gap_s = max(SHORTEST_GAP_S, 3 * (self._clock.monotonic() - began))
             await asyncio.sleep(gap_s)  # a burst of events must not become a burst of looks
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.0, pause_s - gap_s))
+            with suppress(TimeoutError):  # not wait_for(): in Python 3.11 it can swallow a cancellation
+                async with asyncio.timeout(max(0.0, pause_s - gap_s)):
+                    await self._wake.wait()
 
     async def _look_round(self) -> float:
         """One look; returns after how many seconds the next is due."""

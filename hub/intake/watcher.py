@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
@@ -116,7 +117,7 @@ def filesystem_of(folder: Path, mountinfo: str) -> str:
     best, kind = -1, ""
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
-        point = before.split(" ")[4].encode("latin-1", "replace").decode("unicode_escape") if before else ""
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), before.split(" ")[4]) if before else ""
         inside = real == point or real.startswith(point.rstrip("/") + "/")
         if point and inside and len(point) >= best:  # the last mount on a point is the one seen
             best, kind = len(point), after.split(" ")[0]

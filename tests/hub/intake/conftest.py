@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -127,7 +127,7 @@ class Place:
         return {path.name for path in (self.root / "Diterima").glob("*/*")}
 
     def refused_names(self) -> set[str]:
-        return set(os.listdir(self.refused))
+        return {path.name for path in self.refused.iterdir()}
 
     def left(self) -> set[str]:
         shipped = {"BACA-SAYA.txt", "contoh-info.txt"}
@@ -176,3 +176,11 @@ def place(tmp_path: Path) -> Place:
 @pytest.fixture
 def eventually() -> Callable[..., Awaitable[None]]:
     return wait_until
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users may enter; pytest's own is closed to them."""
+    with TemporaryDirectory(prefix="intake-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)

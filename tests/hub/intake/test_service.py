@@ -7,6 +7,7 @@ import socket
 import stat
 import sys
 from asyncio.subprocess import create_subprocess_exec
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,9 @@ async def test_the_same_bytes_at_once_reach_the_desk_one_after_the_other(place: 
     assert place.desk.most_at_once == 1
 
 
-async def test_odd_kinds_are_refused_with_the_reason_and_never_opened(place: Any, eventually: Any, tmp_path: Path) -> None:
+async def test_odd_kinds_are_refused_with_the_reason_and_never_opened(
+    place: Any, eventually: Any, tmp_path: Path
+) -> None:
     secret = tmp_path / "rahasia.mp4"
     secret.write_bytes(b"rahasia")
     (place.inbox / "tautan.mp4").symlink_to(secret)
@@ -318,9 +321,10 @@ async def test_the_welcome_texts_stand_there_and_are_not_taken(place: Any, event
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of other people")
-async def test_the_file_that_the_hub_may_not_read_stays_with_the_reason_beside_it(place: Any, tmp_path: Path) -> None:
-    place.root.chmod(0o777)
-    tmp_path.chmod(0o755)
+async def test_the_file_that_the_hub_may_not_read_stays_with_the_reason_beside_it(
+    place: Any, open_folder: Path
+) -> None:
+    place = replace(place, root=open_folder / "root", vault=open_folder / "vault")
     for folder in (place.inbox, place.root / "Diterima", place.root / "Ditolak", place.vault):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o777)
