@@ -15,7 +15,9 @@ RATE_HZ = 8000
 
 @asynccontextmanager
 async def listening(url: str, path: Path, *, within_s: float = 20.0) -> AsyncIterator[None]:
-    """Record what a listener of `url` (an MP3 stream, as radio.liq sends) hears, to `path` (WAV, mono, 8 kHz), for as long as the block runs.
+    """Record what a listener of `url` hears, to `path` (WAV, mono, 8 kHz), for as long as the block runs.
+
+    The stream must be MP3, as radio.liq sends it: letting ffmpeg guess costs eight seconds.
 
     The block begins when the recording has. Raises: OSError when nothing can be heard within `within_s`.
     """

@@ -67,8 +67,13 @@ class RadioPlugin:
     @hookimpl
     def hub_check_environment(self) -> Sequence[str]:
         # Liquidsoap itself may come later: health says so until it does.
-        folders = (self._media, self._settings.as_run_in(self._context.state_dir).parent)
-        return [problem for folder in dict.fromkeys(folders) if (problem := self._folder_problem(folder))]
+        as_run = self._settings.as_run_in(self._context.state_dir)
+        problems = (
+            _folder_problem(self._media, os.R_OK | os.W_OK | os.X_OK),
+            _folder_problem(as_run.parent, os.R_OK | os.X_OK),  # only Liquidsoap writes there
+            f"{as_run} is not readable: give the hub's user the right to read it" if _unreadable(as_run) else "",
+        )
+        return [problem for problem in dict.fromkeys(problems) if problem]
 
     @hookimpl
     def hub_check_reachable(self) -> Sequence[str]:
@@ -205,15 +210,6 @@ class RadioPlugin:
             return [say("The time between start and end is shorter than the sound. Set a later end.")]
         return []
 
-    def _folder_problem(self, folder: Path) -> str:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            return f"{folder} can not be made ({error.strerror}): make it and give it to the hub's user"
-        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            return f"{folder} is not writable: give it to the hub's user"
-        return ""
-
 
 def sound_of(draft: Draft) -> Asset | None:
     """The asset whose sound airs: the first audio file, else the first video that has sound."""
@@ -232,3 +228,17 @@ def rules_of(settings: RadioSettings) -> Rules:
         repeat_interrupted=settings.repeat_interrupted,
         tolerance_s=settings.seconds_tolerance,
     )
+
+
+def _folder_problem(folder: Path, mode: int) -> str:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{folder} can not be made ({error.strerror}): make it and give it to the hub's user"
+    if not os.access(folder, mode):
+        return f"{folder} is not {'writable' if mode & os.W_OK else 'readable'}: give the hub's user that right"
+    return ""
+
+
+def _unreadable(path: Path) -> bool:
+    return path.exists() and not os.access(path, os.R_OK)

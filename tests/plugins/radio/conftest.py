@@ -76,7 +76,7 @@ class Station:
                 for task in tasks:
                     task.cancel()
 
-    async def deliver(self, *, hz: float = 1000.0, seconds: float = 0.6, **changes: Any) -> Item:
+    async def deliver(self, *, hz: float = 1000.0, seconds: float = 0.5, **changes: Any) -> Item:
         """An item whose tone is held by the radio."""
         now = self.clock.now()
         window = {"start": now - timedelta(seconds=1), "end": now + timedelta(days=1)}

@@ -55,7 +55,7 @@ async def test_several_items_air_one_after_the_other_each_once(station: Station)
 
     assert [fact.state for fact in facts] == [AiringState.AIRED] * 3
     starts = sorted(fact.at for fact in facts)
-    assert all(later - earlier >= timedelta(seconds=0.5) for earlier, later in pairwise(starts))
+    assert all(later - earlier >= timedelta(seconds=0.4) for earlier, later in pairwise(starts))
     assert [len(station.aired(item)) for item in items] == [1, 1, 1]
 
 
@@ -75,7 +75,7 @@ async def test_what_is_withdrawn_while_on_air_is_cut(station: Station) -> None:
 
 async def test_what_is_withdrawn_before_its_time_never_airs(station: Station) -> None:
     async with station.on_duty():
-        first = await station.deliver(seconds=1.5)
+        first = await station.deliver(seconds=1.0)
         await until(lambda: "on air" in states(station))
         second = await station.deliver(seconds=0.7)
         await station.plugin.hub_withdraw(second, "keliru")
@@ -123,8 +123,8 @@ async def test_no_text_of_a_person_reaches_the_executor(fake_station: Station) -
 
 async def test_a_killed_executor_loses_nothing_and_the_cut_item_airs_again(fake_station: Station) -> None:
     async with fake_station.on_duty():
-        cut = await fake_station.deliver(seconds=1.2)
-        waiting = await fake_station.deliver(seconds=0.6)
+        cut = await fake_station.deliver(seconds=0.8)
+        waiting = await fake_station.deliver()
         await until(lambda: "on air" in states(fake_station))
         await fake_station.executor.kill()
         await until(lambda: fake_station.plugin._playout.condition.link_error)
@@ -159,7 +159,7 @@ async def test_what_is_always_cut_is_tried_no_more_than_agreed(fake_station: Sta
 async def test_a_push_whose_answer_was_lost_is_not_pushed_again(fake_station: Station) -> None:
     fake_station.executor.traps.cut_after_push = True
     async with fake_station.on_duty():
-        item = await fake_station.deliver(seconds=1.5)
+        item = await fake_station.deliver(seconds=0.8)
         fact = await fake_station.outcome(item)
 
     assert fact.state is AiringState.AIRED
@@ -220,7 +220,7 @@ async def test_a_withdrawal_is_kept_while_the_executor_is_away(fake_station: Sta
 
 async def test_a_restarted_hub_goes_on_where_it_was(station: Station) -> None:
     async with station.on_duty():
-        item = await station.deliver(seconds=2)
+        item = await station.deliver(seconds=1.2)
         await until(lambda: "on air" in states(station))
     station.reboot()
 
