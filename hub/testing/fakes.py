@@ -1,11 +1,4 @@
-"""For plugin authors: makers of values, a fake context that keeps what a plugin records, and the contract tests.
-
-from hub.testing import FakeContext, make_item, PluginContract
-
-class TestMine(PluginContract):
-    plugin_class = MyPlugin
-    settings = {"folder": "/tmp"}
-"""
+"""Makers of values, and a hub that keeps in memory what a plugin records."""
 
 from __future__ import annotations
 
