@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from collections.abc import Sequence
 
 import click
@@ -31,6 +32,8 @@ from plugins.videotron.exchange import Exchange
 from plugins.videotron.manifests import UnknownScreen, pictures_of, plan, unknown_screens
 from plugins.videotron.settings import VideotronSettings
 
+REACH_WITHIN_S = 5.0
+
 
 class VideotronPlugin:
     Settings = VideotronSettings
@@ -56,6 +59,19 @@ class VideotronPlugin:
                 " name it in password_file"
             )
         return problems
+
+    @hookimpl
+    def hub_check_reachable(self) -> Sequence[str]:
+        """A plain connection: logging in would take over the running hub's session."""
+        broker = self._settings.broker
+        try:
+            socket.create_connection((broker.host, broker.port), timeout=REACH_WITHIN_S).close()
+        except OSError as error:
+            return [
+                f"the broker at {broker.host}:{broker.port} cannot be reached ({error}): start it, or correct"
+                " host and port in [plugins.videotron.broker]"
+            ]
+        return []
 
     @staticmethod
     @hookimpl

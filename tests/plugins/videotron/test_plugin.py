@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 
 from hub.api import Channel, HealthState, MediaKind, Rejected, RetryLater
 from hub.messages import catalogue
-from hub.testing import FakeHub, make_asset, make_context, make_item, make_media, make_rendition
+from hub.testing import FakeHub, PluginContract, make_asset, make_context, make_item, make_media, make_rendition
 from plugins.videotron import plugin as plugin_module
 from plugins.videotron.commands import videotron
 from plugins.videotron.plugin import VideotronPlugin
@@ -108,6 +109,26 @@ def test_screens_without_a_password_for_the_hub_are_named(tmp_path):
     [problem] = make_plugin(tmp_path, VideotronSettings(screens=SCREENS)).hub_check_environment()
 
     assert "siarhub videotron acl" in problem
+
+
+def test_a_broker_that_cannot_be_reached_is_named_with_the_remedy(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        settings = VideotronSettings(broker=BrokerSettings(port=port, password="x"))
+        [problem] = make_plugin(tmp_path, settings).hub_check_reachable()
+
+        taken.listen()
+        assert make_plugin(tmp_path, settings).hub_check_reachable() == []
+    assert f"127.0.0.1:{port}" in problem
+
+
+class TestContract(PluginContract):
+    plugin_class = VideotronPlugin
+    settings = {  # noqa: RUF012 - as the manual shows it
+        "broker": {"port": 9, "password": "x"},
+        "screens": {"gate-1": {"width": 64, "height": 32}, "hall-1": {"width": 32, "height": 64}},
+    }
 
 
 class Commands:
