@@ -91,4 +91,5 @@ def test_the_hub_can_lock_its_own_ffmpeg_in() -> None:
 
 def test_orders_reach_the_ledger_whoever_gives_them() -> None:
     assert values("siarhub.service", "UMask") == ["0007"]
+    assert "/var/lib/siarhub/ledger.db" in values("siarhub.service", "ExecStartPre")
     assert values("siarhub.service", "StateDirectoryMode") == ["2770"]  # SQLite's side files get the folder's group
