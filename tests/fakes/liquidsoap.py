@@ -19,6 +19,7 @@ from pathlib import Path
 @dataclass
 class Traps:
     cut_after_push: bool = False  # the push is carried out, the answer never comes
+    resolve_s: float = 0.0  # with cut_after_push: the item comes into the queue only then
     lose_pushes: int = 0  # so many pushes are answered with OK and forgotten
     output_down: bool = False
     cut_to_s: float | None = None  # what plays ends after so many seconds
@@ -122,9 +123,15 @@ class FakeLiquidsoap:
         if self.traps.lose_pushes:
             self.traps.lose_pushes -= 1
             return "OK 1"
-        self._queue.append((words[0], words[1]))
-        self._more.set()
+        if self.traps.resolve_s:
+            asyncio.get_running_loop().call_later(self.traps.resolve_s, self._enqueue, words[0], words[1])
+        else:
+            self._enqueue(words[0], words[1])
         return "OK 1"
+
+    def _enqueue(self, token: str, name: str) -> None:
+        self._queue.append((token, name))
+        self._more.set()
 
     def _duration(self, name: str) -> float | None:
         try:

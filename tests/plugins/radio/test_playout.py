@@ -166,6 +166,17 @@ async def test_a_push_whose_answer_was_lost_is_not_pushed_again(fake_station: St
     assert sum(command.startswith("hubx.push") for command in fake_station.executor.commands) == 1
 
 
+async def test_a_push_in_doubt_is_waited_for_while_its_file_may_still_be_resolving(fake_station: Station) -> None:
+    fake_station.executor.traps.cut_after_push = True
+    fake_station.executor.traps.resolve_s = 1.0
+    async with fake_station.on_duty():
+        item = await fake_station.deliver()
+        fact = await fake_station.outcome(item)
+
+    assert fact.state is AiringState.AIRED
+    assert sum(command.startswith("hubx.push") for command in fake_station.executor.commands) == 1
+
+
 async def test_an_airing_that_vanished_is_sent_again(fake_station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plugins.radio.playout.ABSENT_S", 0.3)
     fake_station.executor.traps.lose_pushes = 1
