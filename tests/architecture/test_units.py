@@ -42,7 +42,7 @@ def test_the_service_is_hardened(unit: str) -> None:
 
 
 @needs_systemd_analyze
-@pytest.mark.parametrize("unit", sorted(path.name for path in CONFIG.glob("siarhub*.*")))
+@pytest.mark.parametrize("unit", sorted(path.name for path in CONFIG.glob("siarhub*.[sp][ea]*")))
 def test_systemd_understands_every_line(unit: str) -> None:
     result = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(CONFIG / unit)],
