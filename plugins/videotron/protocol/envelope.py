@@ -1,0 +1,74 @@
+"""The envelope of every JSON document, with room for signatures; and how documents become bytes and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from plugins.videotron.protocol.documents import Document
+from plugins.videotron.protocol.wire import MAX_DOCUMENT_BYTES, WireError
+
+
+class Envelope(BaseModel):
+    """`payload` is the exact JSON text: signatures (later) are over these bytes, never over a text written anew."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    v: Literal[1]
+    type: Annotated[str, Field(max_length=80)]
+    payload: str
+    signatures: Annotated[tuple[dict[str, Any], ...], Field(max_length=8)]
+
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+def encode(document: Document) -> bytes:
+    """The document in its envelope. Raises: WireError when it is larger than a receiver accepts."""
+    envelope = Envelope(v=1, type=document.TYPE, payload=document.model_dump_json(), signatures=())
+    data = envelope.model_dump_json().encode()
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise WireError(f"{document.TYPE}: {len(data)} bytes is more than {MAX_DOCUMENT_BYTES}")
+    return data
+
+
+def open_envelope(data: bytes) -> Envelope:
+    """The envelope, its payload not looked at yet. Raises: WireError."""
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise WireError(f"a document of {len(data)} bytes")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise WireError("a document that is not UTF-8") from None
+    return _parse(Envelope, text)
+
+
+def decode(kind: type[DocumentT], data: bytes) -> DocumentT:
+    """The document of this kind in an envelope. Raises: WireError."""
+    envelope = open_envelope(data)
+    if envelope.type != kind.TYPE:
+        raise WireError(f"{envelope.type!r} where {kind.TYPE!r} belongs")
+    return _parse(kind, envelope.payload)
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def _parse(model: type[ModelT], text: str) -> ModelT:
+    try:
+        json.loads(text, object_pairs_hook=_without_duplicates)  # pydantic would take the last of two equal keys
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise WireError(f"{model.__name__}: {'.'.join(map(str, first['loc']))} {first['msg']}") from None
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"{model.__name__}: {str(error)[:200]}") from None
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key twice in one object")
+    return found
