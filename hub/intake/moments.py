@@ -47,7 +47,7 @@ def parse_date(text: str, *, field: str) -> date:
     found = _read_date(text.strip().casefold())
     if found is None or found[1].strip():
         raise _not_a_date(text, field)
-    return found[0]
+    return _in_range(found[0])
 
 
 def parse_start(text: str, *, field: str, zone: ZoneInfo) -> datetime:
@@ -73,16 +73,20 @@ def _read_moment(text: str, field: str, zone: ZoneInfo) -> tuple[date, datetime 
         exact = datetime.fromisoformat(text.strip().upper())
     except ValueError:
         exact = None
-    try:
-        if exact is not None and exact.tzinfo is not None:
-            return exact.date(), exact.astimezone(UTC)
-        found = _read_date(text.strip().casefold())
-        if found is None:
-            raise _not_a_date(text, field)
-        day, rest = found
-        return day, _at(day, rest, text, field, zone) if rest.strip() else None
-    except OverflowError as error:
-        raise _not_a_date(text, field) from error
+    if exact is not None and exact.tzinfo is not None:
+        return _in_range(exact.date()), exact.astimezone(UTC)
+    found = _read_date(text.strip().casefold())
+    if found is None:
+        raise _not_a_date(text, field)
+    day, rest = _in_range(found[0]), found[1]
+    return day, _at(day, rest, text, field, zone) if rest.strip() else None
+
+
+def _in_range(day: date) -> date:
+    """A year that an office means; the ends of the calendar overflow when a time zone is applied."""
+    if not 2000 <= day.year <= 2199:
+        raise Refusal("The date {date} is out of range. Please write a nearer date.", date=day)
+    return day
 
 
 def _read_date(text: str) -> tuple[date, str] | None:
@@ -114,10 +118,7 @@ def _at(day: date, rest: str, text: str, field: str, zone: ZoneInfo) -> datetime
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    try:
-        return datetime.combine(day, time(), zone).astimezone(UTC)
-    except OverflowError as error:
-        raise Refusal("The date {date} is out of range. Please write a nearer date.", date=day) from error
+    return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
 def _daypart(part: str, text: str, field: str) -> str:

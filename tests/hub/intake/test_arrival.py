@@ -56,7 +56,9 @@ def waits_for_writer(intake: Any) -> bool:
 
 
 @pytest.mark.parametrize("how", [(), ("whole-size-first",)], ids=["growing", "full size set at once, then stalled"])
-async def test_a_file_that_somebody_still_writes_is_not_taken(place: Any, eventually: Any, how: tuple[str, ...]) -> None:
+async def test_a_file_that_somebody_still_writes_is_not_taken(
+    place: Any, eventually: Any, how: tuple[str, ...]
+) -> None:
     async with place.running() as intake, writer(place.inbox / "lambat.mp4", *how) as process:
         await eventually(lambda: waits_for_writer(intake))
         await go_on(process, 2)
@@ -140,7 +142,7 @@ async def test_on_a_full_disk_intake_pauses_and_goes_on_by_itself(place: Any, ev
             await eventually(lambda: intake.status().paused)
             await eventually(lambda: [name for name, _ in place.desk.placed] == ["kecil.mp4"])
             assert place.left() == {"besar.mp4"}
-            assert not [path for path in place.vault.glob(".incoming/*")]
+            assert not list(place.vault.glob(".incoming/*"))
 
             ballast.unlink()
             await eventually(lambda: len(place.desk.placed) == 2)

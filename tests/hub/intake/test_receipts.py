@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import ast
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from babel.messages.pofile import read_po
+
+import hub.intake
+from hub.api import Approval, DeliveryState, ItemState
+from hub.intake.receipts import DeliveryLine, FirstPlay, Office, render_receipt
+from hub.messages import catalogue
+from hub.testing import NOON, make_item
+
+OFFICE = Office(language="id", catalogue=catalogue("id"), zone=ZoneInfo("Asia/Makassar"))
+SPEAKERS = {"Refusal", "say", "catalogue", "_catalogue", "_later"}
+
+
+def test_a_receipt_tells_the_whole_story_in_the_office_s_words() -> None:
+    item = make_item(approval=Approval(number="188", date=date(2026, 11, 3), approver="Kadis"), screens=("gerbang-1",))
+
+    text = render_receipt(
+        item,
+        OFFICE,
+        deliveries=[
+            DeliveryLine(destination="gerbang-1", state=DeliveryState.PLAYED, updated_at=NOON),
+            DeliveryLine(destination="radio", state=DeliveryState.FAILED, reason="pemancar mati"),
+        ],
+        plays=[FirstPlay(destination="gerbang-1", at=NOON), FirstPlay(destination="radio", at=NOON, on_air=True)],
+        filed="2026/2026-11 November",
+    )
+
+    for line in (
+        "TANDA TERIMA IP-2026-11-0001",
+        "Diterima: 22 November 2026 12.00 WITA",
+        "Persetujuan: 188, 3 November 2026, Kadis",
+        "- gerbang-1: terbukti tayang (22 November 2026 12.00 WITA)",
+        "  pemancar mati",
+        "- radio: pertama mengudara 22 November 2026 12.00 WITA",
+        "Diarsipkan di: 2026/2026-11 November",
+    ):
+        assert line in text.splitlines()
+
+
+def test_a_withdrawn_item_says_why() -> None:
+    text = render_receipt(make_item(state=ItemState.WITHDRAWN), OFFICE, withdrawn_because="salah tanggal")
+
+    assert "Keadaan: ditarik" in text
+    assert "salah tanggal" in text
+
+
+def test_all_that_intake_says_is_in_the_catalogue() -> None:
+    folder = Path(hub.intake.__file__).parent
+    with (folder.parent / "locale" / "id.po").open("rb") as file:
+        known = {message.id for message in read_po(file) if message.string}
+    said = {text for path in folder.glob("*.py") for text in _said_in(path)}
+
+    assert len(said) > 60
+    assert said - {"{name}: {why}"} <= known
+    assert {state.value for state in (*DeliveryState, *ItemState)} <= known
+
+
+def _said_in(path: Path) -> set[str]:
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call) and node.args]
+    spoken = [c.args[0] for c in calls if getattr(c.func, "id", getattr(c.func, "attr", "")) in SPEAKERS]
+    branches = [part for arg in spoken for part in ([arg.body, arg.orelse] if isinstance(arg, ast.IfExp) else [arg])]
+    return {part.value for part in branches if isinstance(part, ast.Constant) and isinstance(part.value, str)}
