@@ -156,7 +156,7 @@ def _upright(picture: Stream, source: Source) -> Stream:
     if source.media.pixel_format.startswith(_ALPHA):
         picture = _on_white(picture)
     if source.media.sample_aspect != "1:1":
-        picture = picture.filter("scale", "trunc(iw*sar/2+0.5)*2", "ih").filter("setsar", 1)
+        picture = picture.filter("scale", "trunc(iw*sar/2+0.5)*2", "ih")
     return picture
 
 

@@ -60,12 +60,12 @@ def main(words: list[str]) -> None:
     if one.get("parent"):
         die_with(int(one["parent"]))
     lower_priority(int(one.get("nice") or 0), idle_io=one.get("idle_io") == "1")
-    set_limits(one)
+    unlimited = set_limits(one)
     read = [path for name, path in options if name == "read"]
     write = [path for name, path in options if name == "write"]
     command = words[end + 1 :]
     program = find(command[0]) if command else ""  # before the folders of PATH are out of sight
-    problems = confine(read, write)
+    problems = unlimited + confine(read, write)
     if one.get("report") == "1":
         os.write(1, "\n".join(problems).encode())
         return
@@ -101,16 +101,21 @@ def lower_priority(nice: int, *, idle_io: bool) -> None:
             _libc.syscall(number, 1, 0, 3 << 13)  # ioprio_set(IOPRIO_WHO_PROCESS, self, idle)
 
 
-def set_limits(one: dict[str, str]) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _limit(resource.RLIMIT_NOFILE, 512)
-    if one.get("memory"):
-        _limit(resource.RLIMIT_AS, int(one["memory"]))
-    if one.get("file"):
-        _limit(resource.RLIMIT_FSIZE, int(one["file"]))
-    if one.get("cpu"):
-        # The soft limit says SIGXCPU, so that it is told apart from the kernel's out-of-memory SIGKILL.
-        _limit(resource.RLIMIT_CPU, int(one["cpu"]), above=10)
+def set_limits(one: dict[str, str]) -> list[str]:
+    """The resource limits; returns why, when a service unit's own filter forbids to set them."""
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _limit(resource.RLIMIT_NOFILE, 512)
+        if one.get("memory"):
+            _limit(resource.RLIMIT_AS, int(one["memory"]))
+        if one.get("file"):
+            _limit(resource.RLIMIT_FSIZE, int(one["file"]))
+        if one.get("cpu"):
+            # The soft limit says SIGXCPU, so that it is told apart from the kernel's out-of-memory SIGKILL.
+            _limit(resource.RLIMIT_CPU, int(one["cpu"]), above=10)
+    except (OSError, ValueError) as error:
+        return [f"resource limits: {error}"]
+    return []
 
 
 def _limit(which: int, value: int, *, above: int = 0) -> None:

@@ -17,6 +17,8 @@ from hub.media.sandbox import Confinement, clean_environment, confined
 TERMINATE_WITHIN_S = 5.0
 OUTPUT_BYTES = 4 << 20
 TAIL_BYTES = 16 << 10
+LINE_BYTES = 256  # a line of ffmpeg's progress is far shorter
+WRITING_BYTES = 1 << 20  # more than ffmpeg's own progress lines could ever be
 _WATCH_EVERY_S = 0.2
 
 
@@ -71,6 +73,8 @@ class _Watch:
     started: float
     moved: float
     reached_s: float = 0.0
+    noted_s: float = 0.0  # reached_s, as of `moved`
+    written: int = 0  # bytes, as of `moved`
     output: bytearray = field(default_factory=bytearray)
     tail: bytearray = field(default_factory=bytearray)
     stopped: Stopped | None = None
@@ -134,13 +138,29 @@ async def _guard(
         now = time.monotonic()
         if now - watch.started > within_s:
             watch.stopped = Stopped.DEADLINE
-        elif stall_after_s is not None and now - watch.moved > stall_after_s:
+        elif stall_after_s is not None and _has_stalled(process.pid, watch, stall_after_s, now):
             watch.stopped = Stopped.STALLED
         elif len(watch.output) > OUTPUT_BYTES:
             watch.stopped = Stopped.FLOODED
     _signal_group(process, signal.SIGTERM)
     await asyncio.sleep(TERMINATE_WITHIN_S)  # cancelled as soon as the process has ended
     _signal_group(process, signal.SIGKILL)
+
+
+def _has_stalled(pid: int, watch: _Watch, stall_after_s: float, now: float) -> bool:
+    """No media time was reached for too long, and nothing is written: `+faststart` rewrites a long file in silence."""
+    written = _written_bytes(pid)
+    if watch.reached_s > watch.noted_s or written - watch.written >= WRITING_BYTES:
+        watch.noted_s, watch.written, watch.moved = watch.reached_s, written, now
+    return now - watch.moved > stall_after_s
+
+
+def _written_bytes(pid: int) -> int:
+    try:
+        facts = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+        return int(facts["wchar"])
+    except (OSError, ValueError, KeyError):
+        return 0  # it has just ended, or the kernel keeps no account: the media time alone decides
 
 
 def _signal_group(process: asyncio.subprocess.Process, which: signal.Signals) -> None:
@@ -167,7 +187,7 @@ async def _read_output(
         if stall_after_s is None:
             watch.output += chunk if len(watch.output) <= OUTPUT_BYTES else b""
             continue
-        *lines, rest = (rest + chunk).split(b"\n")
+        *lines, rest = (rest[-LINE_BYTES:] + chunk).split(b"\n")
         for line in lines:
             _progress(line, watch, on_progress)
 
@@ -179,6 +199,6 @@ def _progress(line: bytes, watch: _Watch, on_progress: Callable[[float], None] |
     reached = int(value) / 1_000_000
     if reached <= watch.reached_s:
         return
-    watch.reached_s, watch.moved = reached, time.monotonic()
+    watch.reached_s = reached
     if on_progress is not None:
         on_progress(reached)

@@ -92,4 +92,6 @@ def _remedy(problem: str) -> str:
             "lsm=landlock), and let the unit allow it: SystemCallFilter=landlock_create_ruleset landlock_add_rule "
             "landlock_restrict_self."
         )
+    if problem.startswith("resource limits"):
+        return "Media tools run without limits on memory and time; let the unit allow prlimit64."
     return "Media tools run without a system call filter; the service unit's own filter still holds."

@@ -227,14 +227,11 @@ class Transcoder:
             if isinstance(profile, AudioProfile):
                 return await self._finish_audio(task, target, profile)
             return await self._finish_video(task, target, profile)
-        except Unfit as error:
-            log.warning("rendition_was_unfit", asset=task.asset.sha256, reason=str(error), way=target.step.way.value)
-            if target.step.way is Way.REMUX:
-                await self._run(task, [replace(target.step, way=Way.ENCODE)])
-                return task.results[profile]
-            return NotMade(profile=profile, message=failures.NOT_CONVERTED, values={}, transient=False)
         except HubError as error:
             log.warning("rendition_was_unfit", asset=task.asset.sha256, reason=str(error), way=target.step.way.value)
+            if target.step.way is Way.REMUX and isinstance(error, Unfit):
+                await self._run(task, [replace(target.step, way=Way.ENCODE)])
+                return task.results[profile]
             transient = isinstance(error, RetryLater)
             return NotMade(profile=profile, message=failures.NOT_CONVERTED, values={}, transient=transient)
 

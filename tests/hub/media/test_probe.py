@@ -1,5 +1,7 @@
+import contextlib
 import http.server
 import os
+import random
 import subprocess
 import threading
 from pathlib import Path
@@ -237,3 +239,22 @@ def canary():
     made.server.shutdown()
     thread.join()
     made.server.server_close()
+
+
+async def test_no_damage_ends_in_anything_but_a_refusal_or_a_measurement(tmp_path, settings):
+    """Bytes changed, cut and put in at random, the same every time."""
+    dice = random.Random(104.7)
+    seeds = [
+        samples.make_video(tmp_path / "s.mp4", 0.4, (64, 48)).read_bytes(),
+        samples.make_audio(tmp_path / "s.ogg", 0.6).read_bytes(),
+        samples.make_poster(tmp_path / "s.png", (40, 40)).read_bytes(),
+        samples.make_pdf(tmp_path / "s.pdf", 2).read_bytes(),
+    ]
+
+    for _ in range(12):
+        data = bytearray(dice.choice(seeds))
+        start, length = dice.randrange(len(data)), dice.randrange(1, 200)
+        data[start : start + length] = dice.randbytes(dice.randrange(200))
+        (tmp_path / "x").write_bytes(data)
+        with contextlib.suppress(Refusal):
+            assert (await probe(tmp_path / "x", settings=settings)).size_bytes == len(data)

@@ -45,6 +45,17 @@ async def test_a_run_without_progress_is_ended_and_may_be_tried_again(tmp_path):
     assert finished.transient
 
 
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs Debian's python3, a tool inside the jail")
+async def test_a_run_that_still_writes_has_not_stalled(tmp_path):
+    """ffmpeg says nothing while it moves the index of a long file to its front."""
+    script = "import time\nfor _ in range(8):\n  print(end='x' * (2 << 20), flush=True)\n  time.sleep(0.2)"
+    writing = ("/usr/bin/python3", "-I", "-S", "-c", script)
+
+    finished = await run(writing, LIMITS, folder=tmp_path, within_s=30, stall_after_s=0.6)
+
+    assert finished.ok
+
+
 async def test_a_tool_that_ignores_sigterm_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr("hub.media.runner.TERMINATE_WITHIN_S", 0.3)
     deaf = ("sh", "-c", "trap '' TERM; while :; do :; done")

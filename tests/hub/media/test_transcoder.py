@@ -139,6 +139,7 @@ async def test_colours_and_greys_keep_their_value_on_the_screen(tmp_path, transc
         (made,) = await transcoder.make(asset, [WIDE])
 
         assert is_colour(picture(made.path)[32, 96], expected, 6), colour
+        assert _colour_labels(made.path) == "tv,bt709,bt709,bt709"
 
 
 async def test_a_transparent_poster_stands_on_white(tmp_path, transcoder, asset_of):
@@ -281,6 +282,12 @@ async def test_leftovers_of_a_killed_hub_are_swept(tmp_path, transcoder):
     transcoder.sweep()
 
     assert not left.exists()
+
+
+def _colour_labels(path: Path) -> str:
+    entries = "stream=color_range,color_space,color_transfer,color_primaries"
+    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "csv=p=0", path]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _stream_hash(path: Path) -> bytes:
