@@ -25,6 +25,7 @@ from hub.testing import PluginContract, Result, Verdict, run_checks
 from hub.testing.runner import run_check
 
 SKELETON = Path(__file__).parents[1] / "plugin_skeleton"
+IMPORT_WITHIN_S = 40.0
 RESERVED = ("jobs", "intake", "loop", "hub", "test", "plugins")  # other parts of the status have these names
 COLOURS = {
     "running": "green", "ready": "green", "disabled": "dim", "found": "yellow", "ok": "green", "skipped": "yellow",
@@ -202,7 +203,7 @@ def _found_for_test(context: Context, path: str) -> Found:
 
 def _try(found: Found, table: dict[str, Any], folder: Path) -> Iterator[Result]:
     loaded: list[Any] = []
-    result = run_check("it can be imported", lambda: loaded.append(load_class(found)), within_s=40.0)
+    result = run_check("it can be imported", lambda: loaded.append(load_class(found)), within_s=IMPORT_WITHIN_S)
     yield result
     if result.verdict is Verdict.OK:
         contract = type("Contract", (PluginContract,), {"plugin_class": loaded[0], "settings": table})

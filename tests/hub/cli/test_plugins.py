@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
@@ -214,3 +217,71 @@ def test_an_unknown_plugin_is_answered_with_those_that_are_known() -> None:
 
     assert result.exit_code == 1
     assert "archive" in result.output
+
+
+class Shelf(BaseHTTPRequestHandler):
+    """A web server that keeps what is put, and answers 404 for what it has not."""
+
+    held: ClassVar[dict[str, bytes]] = {}
+
+    def do_PUT(self) -> None:
+        self.held[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(201)
+
+    def do_DELETE(self) -> None:
+        self.answer(404 if self.held.pop(self.path, None) is None else 204)
+
+    def answer(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shelf) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+def manuals_example(folder: Path) -> Path:
+    manual = (Path(__file__).parents[3] / "docs" / "plugins.md").read_text()
+    source = next(
+        block for block in re.findall(r"```python\n(.*?)```", manual, re.DOTALL) if "class PostVideo" in block
+    )
+    path = folder / "post_video.py"
+    path.write_text(source)
+    return path
+
+
+def test_the_manuals_second_example_keeps_every_rule(tmp_path: Path, server: str) -> None:
+    result = siarhub("plugin", "test", manuals_example(tmp_path), "--set", f"url={server}")
+
+    assert result.exit_code == 0, result.output
+    assert "ok       delivering twice" in result.output
+    assert Shelf.held
+
+
+def test_the_manuals_second_example_waits_for_a_server_that_is_away(tmp_path: Path) -> None:
+    result = siarhub("plugin", "test", manuals_example(tmp_path), "--set", "url=http://127.0.0.1:1")
+
+    assert result.exit_code == 0, result.output
+    assert "skipped  delivering twice, and again after a restart, is harmless: its destination is away" in result.output
+
+
+def test_a_plugin_that_never_comes_back_is_named_with_the_line_and_left_behind(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text("import threading\nthreading.Event().wait()\n")
+
+    done = run("-c", HURRIED, "plugin", "test", str(tmp_path / "endless.py"))
+
+    assert done.returncode == 1, done.stderr
+    assert "hung     it can be imported: still busy after 0.5 s, at" in done.stdout
+
+
+HURRIED = "import hub.cli.plugins as p, hub.cli.main as m; p.IMPORT_WITHIN_S = 0.5; m.main()"
