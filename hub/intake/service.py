@@ -105,6 +105,7 @@ class Intake:
 
     def _prepare(self) -> None:
         self._shelf.prepare()
+        self._shelf.sweep()
         self._vault.prepare()
         try:
             ship_welcome(self._shelf.inbox, self._folders, self._level)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ from hub.intake.moves import rename_without_replacing
 from hub.intake.names import display_name, free_names, is_ignored, is_numbered_from, reason_name, receipt_name
 from hub.intake.settings import FolderNames
 from hub.messages import Catalogue, Refusal
+
+HALF_WRITTEN_S = 600.0
+_TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.tmp")  # of write_atomically
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,13 @@ class Shelf:
     def prepare(self) -> None:
         for folder in (self.inbox, self.accepted, self.refused, self._plans):
             folder.mkdir(parents=True, exist_ok=True)
+
+    def sweep(self) -> None:
+        """Clear away texts that a crash left half-written; only at start, when nobody else writes here."""
+        for folder in (self.inbox, self.refused, self._plans):
+            _sweep(folder, older_than_s=0.0)
+        for folder in self.accepted.glob("*/"):  # receipts are brought up to date there meanwhile
+            _sweep(folder, older_than_s=HALF_WRITTEN_S)
 
     def accept(self, names: Sequence[str], receipt: str) -> Path:
         """Move to this month's folder, receipt first; returns where the anchor (the last name) stands now.
@@ -177,6 +189,13 @@ class Shelf:
             self.clear_note(name)
         fsync_folder(folder)
         fsync_folder(self.inbox)
+
+
+def _sweep(folder: Path, *, older_than_s: float) -> None:
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if _TEMPORARY.fullmatch(path.name) and time.time() - path.lstat().st_mtime >= older_than_s:
+                path.unlink(missing_ok=True)
 
 
 def _move(source: Path, target: Path) -> None:

@@ -76,6 +76,7 @@ async def test_every_drop_is_accounted_for_whatever_line_the_intake_is_killed_at
     } <= place.accepted_names()
     blobs = [path for path in place.vault.glob("??/*") if path.is_file()]
     assert all(sha256_of(path) == path.name for path in blobs)
+    assert not [path for path in place.root.rglob(".*.tmp") if "Diterima" not in path.parts]
     assert not list(place.vault.glob(".incoming/*")) + list(place.vault.glob(".moves/*"))
 
 
