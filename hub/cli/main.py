@@ -10,8 +10,10 @@ from typing import Any
 
 import click
 
+from hub import settings
 from hub.api import HubError
-from hub.cli.context import WRONG_USAGE, Context, fail
+from hub.cli.context import Context, fail
+from hub.plugin_host.loader import Found, find_plugins, load_class
 from hub.settings import ENVIRONMENT
 
 OWN = {
@@ -60,22 +62,20 @@ def run(context: Context) -> None:
     from hub.api.service import set_up_logging
     from hub.daemon import Daemon
 
-    settings = context.all_settings
-    set_up_logging(level=settings.hub.log_level, style=settings.hub.log_style)
+    chosen = context.all_settings
+    set_up_logging(level=chosen.hub.log_level, style=chosen.hub.log_style)
     try:
-        asyncio.run(Daemon(settings).run())
+        asyncio.run(Daemon(chosen).run())
     except (HubError, OSError) as error:
         raise fail(str(error)) from error
 
 
 def _plugin_names(ctx: click.Context) -> set[str]:
-    return {found.name for found in _found(ctx)}
+    return {found.name for found in (*find_plugins(None), *find_plugins(_plugin_dir(ctx)))}
 
 
 def _plugin_group(ctx: click.Context, name: str) -> click.Command | None:
-    from hub.plugin_host.loader import load_class
-
-    found = next((one for one in _found(ctx) if one.name == name), None)
+    found = _find(name, None) or _find(name, _plugin_dir(ctx))
     if found is None:
         return None
     try:
@@ -86,15 +86,16 @@ def _plugin_group(ctx: click.Context, name: str) -> click.Command | None:
     return group if isinstance(group, click.Command) else None
 
 
-def _found(ctx: click.Context) -> Any:
-    from hub.plugin_host.loader import find_plugins
+def _find(name: str, folder: Path | None) -> Found | None:
+    return next((one for one in find_plugins(folder) if one.name == name), None)
 
-    context = ctx.obj if isinstance(ctx.obj, Context) else Context()
-    context.config = ctx.params.get("config") or context.config
+
+def _plugin_dir(ctx: click.Context) -> Path | None:
+    """Where dropped plugins stand; None without usable settings, so that `--help` works all the same."""
     try:
-        return find_plugins(context.all_settings.hub.plugin_dir)
-    except SystemExit:
-        return find_plugins(None)  # `siarhub --help` works without settings
+        return settings.load(settings.find(ctx.params.get("config"))).hub.plugin_dir
+    except settings.SettingsError:
+        return None
 
 
 def _with_config(command: click.Command | None) -> click.Command | None:
@@ -117,6 +118,3 @@ def _with_config(command: click.Command | None) -> click.Command | None:
         for one in command.commands.values():
             _with_config(one)
     return command
-
-
-__all__ = ["WRONG_USAGE", "main"]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from hub.api import Item
 from hub.cli.context import Context, fail, print_json
@@ -47,7 +47,7 @@ def items(context: Context, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("Number", "Title", "Kind", "State", "Until", "Deliveries")
+    table = Table(Column("Number", no_wrap=True), "Title", "Kind", "State", "Until", "Deliveries")
     for row in rows:
         where = "\n".join(_delivery_text(one) for one in row["deliveries"])
         until = _local(context, row["end"])

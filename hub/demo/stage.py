@@ -57,7 +57,7 @@ class Stage:
 
 
 class Child:
-    """A process of the demo, which can be killed and started again; its log is a file, for when something goes wrong."""
+    """A process of the demo, which can be killed and started again; its log is a file, for when it goes wrong."""
 
     def __init__(self, name: str, command: tuple[str, ...], log: Path) -> None:
         self.name = name

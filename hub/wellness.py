@@ -1,0 +1,114 @@
+"""How the hub is: gathers it from every part, and keeps `status.json` true for the commands that read it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from hub.api import Clock, Health, HealthState
+from hub.api.service import sd_notify
+from hub.intake.service import Intake
+from hub.journal import Teller
+from hub.ledger import jobs
+from hub.ledger.database import Database
+from hub.observe.health import Part, Status, write_status
+from hub.observe.lag import LagWatch
+from hub.plugin_host.host import PluginHost
+from hub.plugin_host.loader import PluginRecord, PluginState
+from hub.supervision import Plugins
+
+EVERY_S = 5.0
+REFRESH_S = 60.0
+RECENT_BLOCK_S = 600.0
+
+
+class Wellness:
+    """Looks every few seconds; writes when something has changed, and once a minute anyway."""
+
+    def __init__(
+        self,
+        state_dir: Path,
+        database: Database,
+        host: PluginHost,
+        plugins: Plugins,
+        tellers: Sequence[Teller],
+        intake: Intake,
+        progress: Callable[[], dict[str, float]],
+        lag: LagWatch,
+        clock: Clock,
+    ) -> None:
+        self._state_dir = state_dir
+        self._database = database
+        self._host = host
+        self._plugins = plugins
+        self._tellers = tellers
+        self._intake = intake
+        self._progress = progress
+        self._lag = lag
+        self._clock = clock
+        self._started_at = clock.now()
+
+    async def run(self) -> None:
+        last, written = None, 0.0
+        while True:
+            status = await self._status()
+            content = (status.parts, status.jobs, status.intake, status.transcoding)
+            if content != last or self._clock.monotonic() - written > REFRESH_S:
+                await asyncio.to_thread(write_status, self._state_dir, status)
+                sd_notify(f"STATUS={status.state}: {sum(status.jobs.values())} jobs")
+                last, written = content, self._clock.monotonic()
+            await asyncio.sleep(EVERY_S)
+
+    async def _status(self) -> Status:
+        counts = await self._database.read(jobs.counts)
+        records = self._plugins.records
+        intake = self._intake.status()
+        parts = [
+            Part(name="intake", state="degraded" if intake.paused else "ok", summary=intake.paused or ""),
+            _jobs_part(counts),
+            *[await self._plugin_part(record) for record in records],
+            *self._lag_part(),
+        ]
+        return Status(
+            version=version("siarhub"),
+            pid=os.getpid(),
+            started_at=self._started_at,
+            written_at=self._clock.now(),
+            parts=tuple(parts),
+            jobs=counts,
+            intake=asdict(intake),
+            transcoding=self._progress(),
+            plugins=tuple(asdict(record) for record in records),
+        )
+
+    async def _plugin_part(self, record: PluginRecord) -> Part:
+        if record.state is PluginState.DISABLED:
+            return Part(name=record.name, state="ok", summary="disabled")
+        if record.state is not PluginState.RUNNING:
+            return Part(name=record.name, state="down", summary=f"{record.state}: {record.reason}")
+        troubles = self._plugins.troubles(record.name)
+        troubles += [f"facts: {one.trouble}" for one in self._tellers if one.name == record.name and one.trouble]
+        health = await self._host.health(record.name)
+        if troubles:
+            health = Health(state=HealthState.DOWN, summary="; ".join(filter(None, (*troubles, health.summary))))
+        return Part(name=record.name, state=health.state, summary=health.summary)
+
+    def _lag_part(self) -> list[Part]:
+        block = self._lag.last
+        if block is None or self._clock.monotonic() - block.at_monotonic > RECENT_BLOCK_S:
+            return []
+        summary = f"{block.culprit} blocked the hub for {block.seconds:.1f} s at {block.place}"
+        return [Part(name="loop", state="degraded", summary=summary)]
+
+
+def _jobs_part(counts: dict[str, int]) -> Part:
+    dead = sum(count for name, count in counts.items() if name.endswith(" dead"))
+    if not dead:
+        return Part(name="jobs", state="ok")
+    return Part(
+        name="jobs", state="degraded", summary=f"{dead} steps were given up; see siarhub items, then siarhub retry ITEM"
+    )
