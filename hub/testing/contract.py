@@ -70,7 +70,7 @@ class PluginContract:
         host = PluginHost()
         host.register(trial.build(), NAME)
         missing = host.check_environment(NAME)
-        host.check_reachable(NAME)
+        await asyncio.to_thread(host.check_reachable, NAME)  # like `siarhub check`: where no loop runs
         if missing:
             raise ContractBroken(f"it cannot run here: {'; '.join(missing)}")
 
