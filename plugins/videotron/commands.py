@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,8 +26,11 @@ def videotron() -> None:
 @click.option("--json", "as_json", is_flag=True, help="An array of objects, one a player.")
 @click.pass_obj
 def players(hub: CommandContext, as_json: bool) -> None:
-    """Show each player: when it was heard, what it holds and plays. Exits with 1 when one is offline."""
-    rows = read_snapshot(hub.state_dir("videotron"))
+    """Show each player: when it was heard, what it holds and plays. Exits with 1 when one is offline.
+
+    With the hub down, nobody is known to be online.
+    """
+    rows = read_snapshot(hub.state_dir("videotron"), datetime.now(UTC))
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     elif not rows:

@@ -7,7 +7,6 @@ the broker lost is published again on every connect.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -37,6 +36,7 @@ from plugins.videotron.store import Store
 
 RECONCILE_EVERY_S = 10.0
 SNAPSHOT_EVERY_S = 2.0
+RECEIPT_AGAIN_S = 600
 STORE = "videotron.sqlite3"
 
 
@@ -82,7 +82,7 @@ class Exchange:
         folder = self._context.state_dir
         store = await asyncio.to_thread(Store, folder / STORE)
         try:
-            self.roster.recall(await asyncio.to_thread(read_snapshot, folder))
+            self.roster.recall(await asyncio.to_thread(read_snapshot, folder, self._context.clock.now()))
             proofs = ProofKeeper(
                 topics=self._topics,
                 store=store,
@@ -188,16 +188,17 @@ class Exchange:
 
     async def _record_receipts(self, shown: Sequence[CurrentDelivery]) -> None:
         for current in shown:
-            cids = sorted(cid_of(rendition.sha256) for rendition in current.renditions)
-            player = current.delivery.destination
+            player, cids = current.delivery.destination, {cid_of(rendition.sha256) for rendition in current.renditions}
             if current.state is DeliveryState.HANDED_OVER and self.roster.holds(player, cids):
-                key = current.delivery.key
-                files = hashlib.sha256("".join(cids).encode()).hexdigest()[:16]
-                fact = Delivered(
-                    delivery=key, at=self._context.clock.now(), detail=f"{player} holds {len(cids)} file(s)"
-                )
-                if await self._context.journal.record(fact, key=f"delivered/{key}/{files}"):
-                    self._log.info("delivery_was_received", delivery=key, player=player)
+                await self._record_receipt(current.delivery.key, player, len(cids))
+
+    async def _record_receipt(self, key: str, player: str, files: int) -> None:
+        now = self._context.clock.now()
+        # A delivery that was taken back and comes again (a screen removed and added, a retry) needs a receipt again.
+        again = f"{self._serials.get(player, 0)}/{int(now.timestamp()) // RECEIPT_AGAIN_S}"
+        fact = Delivered(delivery=key, at=now, detail=f"{player} holds {files} file(s)")
+        if await self._context.journal.record(fact, key=f"delivered/{key}/{again}"):
+            self._log.info("delivery_was_received", delivery=key, player=player)
 
     # --- from the players to the hub
 
@@ -248,7 +249,11 @@ class Exchange:
         while True:
             if self.roster.changed:
                 rows = self.roster.snapshot(serials=self._serials, wanted=self._wanted)
-                await asyncio.to_thread(write_snapshot, self._context.state_dir, self._context.clock.now(), rows)
+                now = self._context.clock.now()
+                try:
+                    await asyncio.to_thread(write_snapshot, self._context.state_dir, now, rows)
+                except OSError as error:  # a full disk must not stop the transfers; the next turn tries again
+                    self._log.warning("snapshot_was_not_written", reason=str(error))
             await asyncio.sleep(SNAPSHOT_EVERY_S)
 
     def details(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from plugins.videotron.protocol import PlayerState
 from plugins.videotron.settings import ScreenSettings
 
 SNAPSHOT = "players.json"
+STALE_AFTER = timedelta(minutes=1)  # the hub writes it every few seconds
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,10 +126,15 @@ def write_snapshot(folder: Path, written_at: datetime, rows: list[dict[str, Any]
     write_atomically(folder / SNAPSHOT, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
-def read_snapshot(folder: Path) -> list[dict[str, Any]]:
-    """The rows of the last snapshot; none when there is none or it cannot be read. Blocks."""
+def read_snapshot(folder: Path, now: datetime) -> list[dict[str, Any]]:
+    """The rows of the last snapshot; none when there is none or it cannot be read. Blocks.
+
+    When the hub has not written it lately, it knows of nobody being online.
+    """
     try:
-        rows: list[dict[str, Any]] = json.loads((folder / SNAPSHOT).read_text())["players"]
-    except (OSError, ValueError, KeyError):
+        content = json.loads((folder / SNAPSHOT).read_text())
+        rows: list[dict[str, Any]] = content["players"]
+        stale = now - datetime.fromisoformat(content["written_at"]) > STALE_AFTER
+    except (OSError, ValueError, KeyError, TypeError):
         return []
-    return rows
+    return [row | {"online": False} for row in rows] if stale else rows

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 
 import aiomqtt
 import pytest
 
-from hub.api import DeliveryState, HealthState, Played
+from hub.api import Delivered, DeliveryState, HealthState, Played
 from plugins.videotron.protocol import Report, ReportFlag, cid_of, encode, encode_report
 
 pytestmark = pytest.mark.timeout(60)
@@ -228,13 +229,13 @@ async def test_a_player_that_says_no_more_is_offline_and_one_that_comes_back_is_
 async def test_what_a_player_holds_counts_only_for_a_delivery_that_was_handed_over(station, tools):
     player = tools.SmallPlayer("gate-1", station.broker)
     rendition = await station.deliver(some_bytes(2), screens=("gate-1",))
-    ready = station.current("IP-2026-11-0001/gate-1")
-    station.hub.current[:] = [type(ready)(delivery=ready.delivery, state=DeliveryState.READY, item=ready.item, renditions=ready.renditions)]  # fmt: skip # noqa: E501
+    handed_over = station.current("IP-2026-11-0001/gate-1")
+    station.hub.current[:] = [replace(handed_over, state=DeliveryState.READY)]
     async with tools.on(player):
         await tools.until(lambda: station.exchange.roster.holds("gate-1", [cid_of(rendition.sha256)]))
         assert station.delivered() == set()
 
-        station.hub.current[:] = [ready]
+        station.hub.current[:] = [handed_over]
         station.exchange.wake()
         await tools.until(lambda: station.delivered())
 
@@ -279,3 +280,18 @@ async def test_the_hub_says_goodbye(broker, tools, tmp_path):
 
     assert b'\\"online\\":true' in online.payload
     assert b'\\"online\\":false' in offline.payload
+
+
+async def test_a_delivery_that_was_taken_back_and_comes_again_gets_a_receipt_again(station, tools):
+    player = tools.SmallPlayer("gate-1", station.broker)
+    await station.deliver(some_bytes(2), screens=("gate-1",))
+    again = list(station.hub.current)
+    async with tools.on(player):
+        await tools.until(lambda: station.delivered())
+        station.hub.current.clear()
+        station.exchange.wake()
+        await tools.until(lambda: not player.playlist.items)
+
+        station.hub.current.extend(again)
+        station.exchange.wake()
+        await tools.until(lambda: len(station.hub.facts(Delivered)) == 2)
