@@ -223,9 +223,11 @@ class Shelf(BaseHTTPRequestHandler):
     """A web server that keeps what is put, and answers 404 for what it has not."""
 
     held: ClassVar[dict[str, bytes]] = {}
+    put: ClassVar[set[str]] = set()
 
     def do_PUT(self) -> None:
         self.held[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.put.add(self.path)
         self.answer(201)
 
     def do_DELETE(self) -> None:
@@ -265,7 +267,7 @@ def test_the_manuals_second_example_keeps_every_rule(tmp_path: Path, server: str
 
     assert result.exit_code == 0, result.output
     assert "ok       delivering twice" in result.output
-    assert Shelf.held
+    assert Shelf.put == {"/IP-2026-11-0001", "/IP-2026-11-0003", "/IP-2026-11-0004"}
 
 
 def test_the_manuals_second_example_waits_for_a_server_that_is_away(tmp_path: Path) -> None:
