@@ -21,7 +21,9 @@ class BrokerSettings(BaseModel):
     host: str = Field("127.0.0.1", description="Name or address of the MQTT 5 broker.")
     port: int = Field(1883, ge=1, le=65535, description="Port of the broker; 8883 is usual with TLS.")
     username: str = Field(HUB_ACCOUNT, description="The hub's account at the broker; it must not be a screen's id.")
-    password: str = Field("", description="The account's password; `password_file` keeps it out of this file.")
+    password: str = Field(
+        "", repr=False, description="The account's password; `password_file` keeps it out of this file."
+    )
     password_file: Path | None = Field(None, description="File with the account's password, readable by the hub alone.")
     ca_file: Path | None = Field(None, description="Certificate authority of the broker (PEM); turns TLS on.")
     cert_file: Path | None = Field(None, description="The hub's own certificate (PEM), if the broker asks for one.")
@@ -30,7 +32,7 @@ class BrokerSettings(BaseModel):
     receive_maximum: int = Field(
         100, ge=1, le=65535, description="How many unacknowledged QoS 1 messages the broker may send to the hub."
     )
-    in_flight: int = Field(8, ge=1, le=64, description="How many unacknowledged blocks the hub may have at the broker.")
+    in_flight: int = Field(8, ge=1, le=12, description="How many unacknowledged blocks the hub may have at the broker.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
