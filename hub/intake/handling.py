@@ -201,10 +201,10 @@ class Handling:
         """It can be neither read nor moved: say so beside it."""
         reason = why.say(self._tools.catalogue)
         try:
-            await asyncio.to_thread(self._tools.shelf.note_beside, ready.bundle.anchor, reason)
+            if await asyncio.to_thread(self._tools.shelf.note_beside, ready.bundle.anchor, reason):
+                self._tools.log.warning("drop_stays", drop=ready.name, reason=reason)
         except OSError as error:
             self._tools.log.warning("note_not_written", drop=ready.name, error=error.strerror)
-        self._tools.log.warning("drop_stays", drop=ready.name, reason=reason)
         return Later(why=reason, after_s=self._tools.settings.retry_after_s)
 
     async def _close_stale(self, name: str, digests: frozenset[Sha256]) -> None:

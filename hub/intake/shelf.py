@@ -135,8 +135,8 @@ class Shelf:
                         return path
         return None
 
-    def note_beside(self, name: str, reason: str) -> None:
-        """Say beside a file that stays in the watched folder why it does; the same words are written once."""
+    def note_beside(self, name: str, reason: str) -> bool:
+        """Say beside a file that stays in the watched folder why it does; False when these words stand there already."""
         path = self.inbox / reason_name(name)
         text = self._catalogue(
             "Not yet processed: {name}\n\nReason:\n{reason}\n\nThis text disappears when the problem is solved.\n",
@@ -145,8 +145,9 @@ class Shelf:
         )
         with suppress(OSError):
             if not path.is_symlink() and path.read_text(encoding="utf-8") == text:
-                return
+                return False
         write_atomically(path, text)
+        return True
 
     def clear_note(self, name: str) -> None:
         with suppress(OSError):
