@@ -13,6 +13,7 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from plugins.videotron.player.cancelling import never_losing_a_cancellation
 from plugins.videotron.player.ports import Log
 from plugins.videotron.player.settings import BrokerSettings, TlsSettings, password_of
 from plugins.videotron.protocol import MAX_BLOCK_BYTES
@@ -79,20 +80,27 @@ class Connection:
         """Keep connected until cancelled, with a pause between attempts that grows to 30 s."""
         backoff = 0.5
         while True:
-            try:
-                await self._session(listener)
-            except* (aiomqtt.MqttError, OSError) as failed:
-                reason = str(_first(failed))
-                if reason != self.trouble:
-                    self._log.warning("broker_lost", reason=reason)
-                backoff = 0.5 if self.trouble == "" else min(backoff * 2, LONGEST_BACKOFF_S)
-                self.trouble = reason or "the connection broke"
+            reason = await never_losing_a_cancellation(self._attempt(listener))
+            if reason != self.trouble:
+                self._log.warning("broker_lost", reason=reason)
+            backoff = 0.5 if self.trouble == "" else min(backoff * 2, LONGEST_BACKOFF_S)
+            self.trouble = reason
             await asyncio.sleep(backoff * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the players' attempts
+
+    async def _attempt(self, listener: Listener) -> str:
+        """Why the connection ended."""
+        reason = ""
+        try:
+            await self._session(listener)
+        except* (aiomqtt.MqttError, OSError) as failed:
+            reason = str(_first(failed))
+        return reason or "the connection broke"
 
     async def _session(self, listener: Listener) -> None:
         async with contextlib.AsyncExitStack() as stack:
             client = self._new_client()
-            await _never_losing_a_cancellation(client.__aenter__())
+            if refusal := await never_losing_a_cancellation(_outcome(client.__aenter__())):
+                raise aiomqtt.MqttError(refusal)
             stack.push_async_exit(client)
             _acknowledge_by_hand(client)
             self._of_before |= self._subscribed
@@ -126,17 +134,13 @@ class Connection:
 
     async def _while_up(self, call: Coroutine[Any, Any, Any], *, what: str) -> bool:
         """Whether the broker answered this call; one that it cannot answer any more is given up at once."""
-        reason = ""
-        try:
-            async with asyncio.TaskGroup() as group:
-                calling = group.create_task(call)
-                down = group.create_task(self._down.wait())
-                await asyncio.wait({calling, down}, return_when=asyncio.FIRST_COMPLETED)
-                calling.cancel()
-                down.cancel()
-            reason = "the connection broke" if calling.cancelled() else ""
-        except* aiomqtt.MqttError as failed:
-            reason = str(_first(failed))
+        async with asyncio.TaskGroup() as group:
+            calling = group.create_task(_outcome(call))
+            down = group.create_task(self._down.wait())
+            await asyncio.wait({calling, down}, return_when=asyncio.FIRST_COMPLETED)
+            calling.cancel()
+            down.cancel()
+        reason = "the connection broke" if calling.cancelled() else calling.result()
         if reason:
             self._log.warning("broker_did_not_answer", what=what, reason=reason)
         return not reason
@@ -174,13 +178,13 @@ def _tls(settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-async def _never_losing_a_cancellation(call: Coroutine[Any, Any, Any]) -> None:
-    """aiomqtt uses `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes with the answer.
-
-    In a task of its own it loses only that task's.
-    """
-    async with asyncio.TaskGroup() as group:
-        group.create_task(call)
+async def _outcome(call: Coroutine[Any, Any, Any]) -> str:
+    """Why the broker did not do it; "" = it did."""
+    try:
+        await call
+    except aiomqtt.MqttError as error:
+        return str(error) or "it said no"
+    return ""
 
 
 # aiomqtt 2 acknowledges before our code sees a message; its paho client can be told to wait. Private, so only here.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from plugins.videotron.player.cancelling import never_losing_a_cancellation
 from plugins.videotron.player.mpv import Mpv, MpvEvent, MpvGone, MpvRefused
 from plugins.videotron.player.ports import Clock, Log
 from plugins.videotron.player.settings import MpvSettings, ScreenSettings
@@ -134,17 +135,19 @@ class Playback:
         backoff = 0.2
         while True:
             began = self._clock.monotonic()
-            try:
-                await self._play_with_one_mpv()
-            except MpvGone as error:
-                self._log.warning("mpv_ended", reason=str(error), restarts=self.restarts)
-                self._suspect(self._last)
+            reason = await never_losing_a_cancellation(self._play_with_one_mpv())
+            self._log.warning("mpv_ended", reason=reason, restarts=self.restarts)
+            self._suspect(self._last)
             self.restarts += 1
             backoff = 0.2 if self._clock.monotonic() - began > 60 else min(backoff * 2, LONGEST_BACKOFF_S)
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - spreads restarts, guards nothing
 
-    async def _play_with_one_mpv(self) -> None:
-        mpv = await Mpv.start(self._settings, self._screen)
+    async def _play_with_one_mpv(self) -> str:
+        """Why it ended."""
+        try:
+            mpv = await Mpv.start(self._settings, self._screen)
+        except MpvGone as error:
+            return str(error)
         self._mpv = mpv
         self._entries = {}
         self._moved_at, self._position = self._clock.monotonic(), None
@@ -163,7 +166,7 @@ class Playback:
             self._mpv = None
             self._ended(complete=False)
             await asyncio.shield(mpv.stop())
-        raise MpvGone(reason)
+        return reason
 
     async def _follow_changes(self, mpv: Mpv) -> None:
         while True:
@@ -240,7 +243,8 @@ class Playback:
     async def _line_up(self, mpv: Mpv, *, after: Clip) -> None:
         """Make the clip that follows `after` the only one that mpv has waiting."""
         await mpv.command("playlist-clear")
-        await self._load(mpv, self._next_after(after), "append-play")
+        if self._loop:  # it may have been emptied meanwhile
+            await self._load(mpv, self._next_after(after), "append-play")
 
     async def _load(self, mpv: Mpv, clip: Clip, how: str) -> None:
         try:

@@ -145,3 +145,16 @@ async def test_a_second_player_in_the_same_folder_is_refused(hub: Any, command: 
 
     assert answer.returncode == 1
     assert "another player" in answer.stderr
+
+
+async def test_ends_when_systemd_ends_mpv_in_the_same_moment(hub: Any, films: Any, command: Any) -> None:
+    await hub.serve(films["red"])
+    await hub.playlist(1, films["red"].entry(FIRST))
+    for _ in range(3):
+        command.start()
+        await hub.until(lambda: hub.last() and hub.last().online and hub.last().playing)
+        os.kill(command.mpv_pid(), signal.SIGTERM)
+
+        assert await asyncio.to_thread(command.end, signal.SIGTERM) == 0
+
+        await hub.until(lambda: not hub.last().online)
