@@ -136,7 +136,7 @@ class Shelf:
         return None
 
     def note_beside(self, name: str, reason: str) -> bool:
-        """Say beside a file that stays in the watched folder why it does; False when these words stand there already."""
+        """Say beside a file that stays in the watched folder why it does; False when these words stand there."""
         path = self.inbox / reason_name(name)
         text = self._catalogue(
             "Not yet processed: {name}\n\nReason:\n{reason}\n\nThis text disappears when the problem is solved.\n",
