@@ -206,7 +206,7 @@ class Agent:
 
     def errors(self) -> list[str]:
         """What somebody should know, for the hub."""
-        found = [self._refused, self.proving.trouble, *self.fetching.troubles]
+        found = [self._refused, self.playback.trouble, self.proving.trouble, *self.fetching.troubles]
         found += [f"film {sha256[:12]} cannot be played" for sha256 in sorted(self.library.broken)]
         current, screen = self.following.current, self._settings.screen
         if current and (current.screen.width, current.screen.height) != (screen.width, screen.height):

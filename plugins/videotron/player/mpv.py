@@ -40,7 +40,7 @@ HARDENED = (
 # One window for ever, the next film opened before this one ends, and no read-ahead cache (local files; it leaks).
 STEADY = (
     "--idle=yes",
-    "--force-window=yes",
+    "--force-window=immediate",  # so that a missing screen shows before the first film, and is not blamed on it
     "--keep-open=no",
     "--loop-playlist=no",
     "--loop-file=no",

@@ -74,10 +74,12 @@ class Playback:
         self._entries: dict[int, Clip] = {}  # mpv's playlist entries, ours by their id
         self._showing: _Showing | None = None
         self._last: Clip | None = None  # where the loop goes on after a restart of mpv
+        self._died_in: Clip | None = None  # the clip that was on when mpv ended
         self._deaths: Counter[str] = Counter()  # of mpv, by the clip it died in
         self._moved_at = clock.monotonic()
         self._position: float | None = None
         self.restarts = 0
+        self.trouble = ""  # why there is no picture, until there is one
         self.first_picture = asyncio.Event()
 
     @property
@@ -137,7 +139,8 @@ class Playback:
             began = self._clock.monotonic()
             reason = await never_losing_a_cancellation(self._play_with_one_mpv())
             self._log.warning("mpv_ended", reason=reason, restarts=self.restarts)
-            self._suspect(self._last)
+            self._suspect(self._died_in)
+            self.trouble = f"mpv is started anew: {reason}"
             self.restarts += 1
             backoff = 0.2 if self._clock.monotonic() - began > 60 else min(backoff * 2, LONGEST_BACKOFF_S)
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - spreads restarts, guards nothing
@@ -164,6 +167,7 @@ class Playback:
             reason = str(gone.exceptions[0])
         finally:
             self._mpv = None
+            self._died_in = self._showing.clip if self._showing else None
             self._ended(complete=False)
             await asyncio.shield(mpv.stop())
         return reason
@@ -188,7 +192,16 @@ class Playback:
             elif event.name == "playback-restart":
                 self._first_picture()
             elif event.name == "end-file":
+                if event.reason == "error" and not await self._has_output(mpv):
+                    self._showing = None  # not the film's fault
+                    raise MpvGone("mpv has no output: is the screen connected, and is mpv.vo the right one?")
                 self._finish(event)
+
+    async def _has_output(self, mpv: Mpv) -> bool:
+        try:
+            return bool(await mpv.command("get_property", "current-vo"))
+        except MpvRefused:
+            return False
 
     async def _started(self, mpv: Mpv, entry: int) -> None:
         clip = self._entries.get(entry)
@@ -207,6 +220,7 @@ class Playback:
             showing.started_at, showing.began = self._clock.now(), self._clock.monotonic()
             self._moved_at, self._position = showing.began, None
             self.first_picture.set()
+            self.trouble = ""
 
     def _finish(self, event: MpvEvent) -> None:
         showing = self._showing
