@@ -62,13 +62,8 @@ class ReceiptWriter:
                 for total in facts.totals(db, number)
             ],
             filed=filed.fact.path if filed and isinstance(filed.fact, Filed) else None,
-            withdrawn_because=_reason(db, number) if item.state is ItemState.WITHDRAWN else "",
+            withdrawn_because=items.reason_of(db, item) if item.state is ItemState.WITHDRAWN else "",
         )
-
-
-def _reason(db: sqlite3.Connection, number: ItemNumber) -> str:
-    entry = facts.last_of(db, number, ItemChanged)
-    return entry.fact.reason if entry and isinstance(entry.fact, ItemChanged) else ""
 
 
 def _write(target: Path, text: str) -> None:

@@ -13,6 +13,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 from hub.api import (
     Asset,
@@ -24,6 +25,7 @@ from hub.api import (
     Order,
     Outcome,
     Pending,
+    Profile,
     Rejected,
     Rendition,
     RetryLater,
@@ -66,13 +68,14 @@ class Workflow:
         self._catalogue = catalogue
         self._wake = wake
         self._changed = asyncio.Event()
+        self._tried: dict[str, Sequence[Profile]] = {}  # asset -> what its last run was to make
         self.progress: dict[str, float] = {}  # asset -> 0.0 to 1.0, while it is transcoded
 
     @property
     def works(self) -> Mapping[JobKind, Work]:
         """How each kind of job is done."""
         return {
-            JobKind.PLAN: Work(run=self.plan, failed=lambda job, decision: _nothing),
+            JobKind.PLAN: Work(run=self.plan, failed=lambda job, decision: partial(_forget_if_over, job)),
             JobKind.TRANSCODE: Work(run=self.transcode, failed=self._transcode_failed),
             JobKind.DELIVER: Work(run=self.deliver, failed=self._delivery_failed),
             JobKind.WITHDRAW: Work(run=self.take_back, failed=lambda job, decision: _nothing),
@@ -108,6 +111,7 @@ class Workflow:
             return _nothing
         await self._database.write(deliveries.transcoding_begun, job.key, now=self._clock.now())
         self.progress[job.key] = 0.0
+        self._tried[job.key] = profiles
         try:
             made = await self._transcoder.make(asset, profiles, on_progress=lambda part: self._note(job.key, part))
         finally:
@@ -119,19 +123,21 @@ class Workflow:
         item, plugin = await self._item(job), job.lane
         row = await self._database.read(deliveries.get, plugin, job.body)
         if row is None or item.state not in items.LIVE or row.state is not DeliveryState.READY:
-            return _nothing
+            return partial(self._take_back_again, job)
         self._must_run(plugin)
-        renditions = await self._database.read(deliveries.renditions_of, plugin, job.body) or ()
-        if lost := await asyncio.to_thread(_missing, renditions):
+        renditions = await self._database.read(deliveries.renditions_of, plugin, job.body)
+        lost = await asyncio.to_thread(_missing, renditions or ())
+        if renditions is None or lost:
             return lambda db: self._make_again(db, item, plugin, job.body, lost)
         reply = await self._host.deliver(plugin, row.delivery, item, renditions)
         state = DeliveryState.HANDED_OVER if isinstance(reply, Pending) else DeliveryState.DELIVERED
 
         def effect(db: sqlite3.Connection) -> None:
-            # A fact of the plugin may have been quicker than its reply.
             now_row = deliveries.get(db, plugin, job.body)
-            if now_row is not None and now_row.state is DeliveryState.READY:
+            # A fact of the plugin may have been quicker than its reply, or a new plan.
+            if now_row is not None and now_row.state is DeliveryState.READY and now_row.delivery == row.delivery:
                 deliveries.change(db, now_row, state, reply.detail, now=self._clock.now())
+            self._take_back_again(job, db)
 
         return effect
 
@@ -205,7 +211,8 @@ class Workflow:
         items.set_state(db, item, ItemState.WITHDRAWN, now=now, reason=reason, who=who)
         jobs.drop_for_item(db, item.number)
         deliveries.close_for_item(db, item.number, DeliveryState.WITHDRAWN, now=now)
-        for plugin in self._host.names:
+        holders = {row.plugin for row in deliveries.of_item(db, item.number)}
+        for plugin in sorted({*self._host.names, *holders}):  # one that is down now takes it back when it is up again
             jobs.queue_withdraw(db, item, plugin, reason, now=now)
         return Outcome(done=True, message=say("{number} is withdrawn.", number=number))
 
@@ -213,9 +220,10 @@ class Workflow:
         item, now = items.get(db, number), self._clock.now()
         if item is None:
             return Outcome(done=False, message=self._catalogue("There is no item {number}.", number=number))
-        if item.state not in items.LIVE:
+        again = deliveries.reopen_failed(db, item, now=now) if item.state in items.LIVE else 0
+        again += jobs.revive(db, item.number, now=now)
+        if item.state not in items.LIVE and not again:  # a withdrawal that was given up is tried again
             return Outcome(done=False, message=f"{number} is {item.state}; drop it again to show it again")
-        again = deliveries.reopen_failed(db, item, now=now) + jobs.revive(db, item.number, now=now)
         return Outcome(done=True, message=f"{number}: {again} steps are tried again")
 
     def _transcoded(self, db: sqlite3.Connection, asset: Asset, made: Sequence[Rendition | NotMade]) -> None:
@@ -230,7 +238,8 @@ class Workflow:
 
     def _transcode_failed(self, job: Job, decision: Decision) -> Effect:
         def effect(db: sqlite3.Connection) -> None:
-            for profile in deliveries.wanted_profiles(db, job.key) if isinstance(decision, GiveUp) else ():
+            # What was asked for while it ran has not been tried yet.
+            for profile in self._tried.get(job.key, ()) if isinstance(decision, GiveUp) else ():
                 deliveries.rendition_failed(db, job.key, profile, decision.reason)
             now = self._clock.now()
             deliveries.advance_all(db, job.key, now=now, retry_at=now + DISK_FULL)
@@ -247,7 +256,18 @@ class Workflow:
             else:
                 deliveries.note(db, job.lane, job.body, decision.reason, now=self._clock.now())
 
-        return effect
+        def both(db: sqlite3.Connection) -> None:
+            effect(db)
+            _forget_if_over(job, db)
+            self._take_back_again(job, db)
+
+        return both
+
+    def _take_back_again(self, job: Job, db: sqlite3.Connection) -> None:
+        """Withdrawn while it was being delivered: what that left behind is taken back after it."""
+        item = items.get(db, job.item)
+        if item is not None and item.state is ItemState.WITHDRAWN:
+            jobs.queue_withdraw(db, item, job.lane, items.reason_of(db, item), now=self._clock.now())
 
     def _make_again(
         self, db: sqlite3.Connection, item: Item, plugin: str, key: str, lost: tuple[Rendition, ...]
@@ -275,6 +295,13 @@ class Workflow:
 
 def _nothing(db: sqlite3.Connection) -> None:
     """The job found nothing left to do."""
+
+
+def _forget_if_over(job: Job, db: sqlite3.Connection) -> None:
+    """An item that has ended meanwhile needs no further attempt, and no person to order one."""
+    item = items.get(db, job.item)
+    if item is not None and item.state not in items.LIVE:
+        jobs.drop_for_item(db, item.number)
 
 
 def _missing(renditions: tuple[Rendition, ...]) -> tuple[Rendition, ...]:

@@ -12,7 +12,7 @@ from hub.api import Clock, Log
 from hub.jobs.retry import Decision, GiveUp, TryAgain, decide
 from hub.jobs.settings import JobSettings
 from hub.ledger import jobs
-from hub.ledger.database import Database
+from hub.ledger.database import Database, LedgerError
 from hub.ledger.jobs import TRANSCODE_LANE, Job, JobKind
 
 Effect = Callable[[sqlite3.Connection], None]
@@ -104,8 +104,8 @@ class Engine:
             effect = await self._works[job.kind].run(job)
             await self._database.write(_finish, job, effect)
             self._log.info("job_done", **self._facts(job, started))
-        except sqlite3.Error:
-            raise  # the ledger itself: the process ends, the next start recovers
+        except LedgerError:
+            raise  # the process ends, the next start recovers
         except Exception as error:  # noqa: BLE001 - the isolation boundary: a plugin's bug must not stop the others
             await self._failed(job, error, started)
         finally:
@@ -114,7 +114,7 @@ class Engine:
             self._changed()
 
     async def _failed(self, job: Job, error: Exception, started: float) -> None:
-        decision = decide(error, job.attempts, self._settings)
+        decision = decide(error, job.attempts, job.bugs, self._settings)
         note = self._works[job.kind].failed(job, decision)
         await self._database.write(_settle_failure, job, decision, note, self._clock)
         tell = self._log.warning if decision.expected else self._log.exception
@@ -133,8 +133,8 @@ def _finish(db: sqlite3.Connection, job: Job, effect: Effect) -> None:
 
 def _settle_failure(db: sqlite3.Connection, job: Job, decision: Decision, note: Effect, clock: Clock) -> None:
     match decision:
-        case TryAgain(after=after, reason=reason):
-            jobs.put_back(db, job, at=clock.now() + after, reason=reason)
+        case TryAgain(after=after, reason=reason, expected=expected):
+            jobs.put_back(db, job, at=clock.now() + after, reason=reason, bug=not expected)
         case GiveUp(reason=reason):
             jobs.bury(db, job, reason)
     note(db)

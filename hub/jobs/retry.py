@@ -28,14 +28,17 @@ class GiveUp:
 Decision = TryAgain | GiveUp
 
 
-def decide(error: Exception, attempts: int, settings: JobSettings) -> Decision:
-    """What to do after the `attempts`-th failure: RetryLater always comes back, Rejected never, a bug a few times."""
+def decide(error: Exception, attempts: int, bugs: int, settings: JobSettings) -> Decision:
+    """What to do after the `attempts`-th failure: RetryLater always comes back, Rejected never, a bug a few times.
+
+    `bugs` is how many of the earlier attempts failed by a bug: a long wait for a dark screen does not count.
+    """
     if isinstance(error, RetryLater):
         return TryAgain(after=error.after or pause(attempts, settings), reason=str(error), expected=True)
     if isinstance(error, Rejected):
         return GiveUp(reason=str(error), expected=True)
     reason = "took too long" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
-    if attempts >= settings.bug_attempts:
+    if bugs + 1 >= settings.bug_attempts:
         return GiveUp(reason=reason, expected=False)
     return TryAgain(after=pause(attempts, settings), reason=reason, expected=False)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from hub.api.errors import HubError
-from hub.ledger.schema import MIGRATIONS
+from hub.ledger.schema import APPLICATION, MIGRATIONS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,12 +50,22 @@ class Database:
                 return query(self._writer, *args, **kwargs)
 
         # Shielded: a caller that is cancelled must not leave half of what it saw done unknown to the next start.
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._write_thread, run))
+        with self._trusted():
+            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._write_thread, run))
 
     async def read(self, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(connection, ...)` on a consistent view."""
         run = lambda: query(self._reader, *args, **kwargs)  # noqa: E731 - a def of the same length says less
-        return await asyncio.get_running_loop().run_in_executor(self._read_thread, run)
+        with self._trusted():
+            return await asyncio.get_running_loop().run_in_executor(self._read_thread, run)
+
+    @contextmanager
+    def _trusted(self) -> Iterator[None]:
+        # A name of its own: plugins keep databases too, and an error of theirs is not the ledger's.
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self._path}: {error}; check the disk, then start the hub again") from error
 
     def close(self) -> None:
         self._write_thread.shutdown()
@@ -69,17 +79,15 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
     Raises: LedgerError when the file is damaged, newer than this program, or cannot promise durability.
     """
-    try:
-        connection = connect(path)
+    with _opened(path) as connection:
+        _check_kind(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         if connection.execute("PRAGMA synchronous").fetchone()[0] != FULL:
             raise LedgerError(f"{path}: SQLite does not accept synchronous=FULL; acknowledged work could be lost")
         if (verdict := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise LedgerError(f"{path}: damaged ({verdict}); stop the hub and restore the last backup of this file")
+            raise LedgerError(_damaged(path, " ".join(verdict.split())))
         migrate(connection, path)
-    except sqlite3.Error as error:
-        raise LedgerError(f"{path}: {error}; check the disk, the owner and the mode of this file") from error
     return connection
 
 
@@ -87,8 +95,10 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     """A read-only connection, for the commands that only show. Raises: LedgerError."""
     if not path.is_file():
         raise LedgerError(f"{path}: no ledger there yet; start the hub once (siarhub run)")
-    connection = connect(path)
-    connection.execute("PRAGMA query_only = ON")
+    with _opened(path) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        if _check_kind(connection, path) < len(MIGRATIONS):
+            raise LedgerError(f"{path}: written by an older Siar Hub; start the hub once, which brings it up to date")
     return connection
 
 
@@ -114,11 +124,49 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the schema to the newest version, one numbered step at a time, each in a transaction of its own."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    while (version := _check_kind(connection, path)) < len(MIGRATIONS):
+        with transaction(connection):
+            if connection.execute("PRAGMA user_version").fetchone()[0] != version:
+                continue  # another process was quicker
+            for statement in MIGRATIONS[version].split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that stays open when all is well; whatever SQLite says against it is a LedgerError."""
+    connection = None
+    try:
+        connection = connect(path)
+        yield connection
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise LedgerError(_explained(path, error)) from error
+        raise
+
+
+def _check_kind(connection: sqlite3.Connection, path: Path) -> int:
+    """The schema's version. Raises: LedgerError for another program's database, and for a newer one."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    # The very first ledgers bore no mark.
+    if application != APPLICATION and (application or version > 1 or (version == 0 and tables)):
+        raise LedgerError(f"{path}: this is another program's database, not the hub's ledger; correct state_dir")
     if version > len(MIGRATIONS):
         raise LedgerError(f"{path}: written by a newer Siar Hub (schema {version}); install that version again")
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        with transaction(connection):
-            for statement in script.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {number}")
+    return version
+
+
+def _explained(path: Path, error: sqlite3.Error) -> str:
+    if isinstance(error, sqlite3.OperationalError) or type(error) is not sqlite3.DatabaseError:
+        return f"{path}: {error}; check the disk, the owner and the mode of this file and of its folder"
+    return _damaged(path, str(error))
+
+
+def _damaged(path: Path, verdict: str) -> str:
+    return f"{path}: damaged ({verdict}); stop the hub and restore the last backup of this file"

@@ -173,8 +173,10 @@ def apply_fact(
         return
     if row.state is DeliveryState.EXPIRED and not isinstance(fact, Played | Aired):
         return
-    if isinstance(fact, DeliveryFailed):
+    if isinstance(fact, DeliveryFailed) and row.state is not DeliveryState.PLAYED:
         change(db, row, DeliveryState.FAILED, fact.reason, now=now)
+        return
+    if isinstance(fact, DeliveryFailed) or _is_of_an_earlier_plan(db, row, fact):
         return
     proved = isinstance(fact, Played) or (isinstance(fact, Aired) and fact.state is AiringState.AIRED)
     if isinstance(fact, Aired) and not proved:
@@ -252,6 +254,14 @@ _SELECT = (
     "SELECT delivery.*, coalesce((SELECT attempts FROM job WHERE job.kind = 'deliver'"
     " AND job.key = delivery.plugin || '/' || delivery.key), 0) AS attempts FROM delivery"
 )
+
+
+def _is_of_an_earlier_plan(db: sqlite3.Connection, row: DeliveryRow, fact: Delivered | PlayFact) -> bool:
+    """Late word of what was there before a new plan must not end the delivery of the new."""
+    if row.state in (DeliveryState.PLANNED, DeliveryState.TRANSCODING):
+        return True
+    made = renditions_of(db, row.plugin, row.delivery.key)
+    return isinstance(fact, Played) and bool(made) and fact.rendition not in {one.sha256 for one in made or ()}
 
 
 def _put(db: sqlite3.Connection, plugin: str, delivery: Delivery, now: datetime) -> None:

@@ -99,6 +99,12 @@ def set_state(
     facts.add(db, "hub", f"item/{item.number}/{state}", fact, now=now)
 
 
+def reason_of(db: sqlite3.Connection, item: Item) -> str:
+    """Why the item came to its present state."""
+    entry = facts.last_of(db, item.number, ItemChanged)
+    return entry.fact.reason if entry and isinstance(entry.fact, ItemChanged) else ""
+
+
 def crossing_a_boundary(db: sqlite3.Connection, now: datetime) -> list[tuple[Item, ItemState]]:
     """Items whose window has begun or ended, each with the state it must get."""
     rows = db.execute(

@@ -33,6 +33,7 @@ class Job:
     lane: str
     item: str
     attempts: int  # this one included
+    bugs: int  # how many of the earlier ones failed by a bug
     body: str
 
 
@@ -95,19 +96,27 @@ def next_due(db: sqlite3.Connection, busy_lanes: Collection[str]) -> datetime | 
 def finish(db: sqlite3.Connection, job: Job) -> None:
     """The job is done: it goes, or runs once more when that was asked for while it ran."""
     db.execute("DELETE FROM job WHERE id = ? AND again = 0", (job.id,))
-    db.execute("UPDATE job SET state = 'queued', again = 0, attempts = 0 WHERE id = ?", (job.id,))
-
-
-def put_back(db: sqlite3.Connection, job: Job, *, at: datetime, reason: str, counted: bool = True) -> None:
-    """Queue the job again; `counted=False` does not count this attempt."""
     db.execute(
-        "UPDATE job SET state = 'queued', not_before = ?, reason = ?, attempts = attempts - ? WHERE id = ?",
-        (stamp(at), reason, 0 if counted else 1, job.id),
+        "UPDATE job SET state = 'queued', again = 0, attempts = 0, bugs = 0, reason = '' WHERE id = ?", (job.id,)
+    )
+
+
+def put_back(db: sqlite3.Connection, job: Job, *, at: datetime, reason: str, bug: bool) -> None:
+    """Queue the job again; at once when that was asked for while it ran."""
+    db.execute(
+        "UPDATE job SET state = 'queued', not_before = CASE again WHEN 1 THEN not_before ELSE ? END, again = 0,"
+        " reason = ?, bugs = bugs + ? WHERE id = ?",
+        (stamp(at), reason, bug, job.id),
     )
 
 
 def bury(db: sqlite3.Connection, job: Job, reason: str) -> None:
-    db.execute("UPDATE job SET state = 'dead', reason = ? WHERE id = ?", (reason, job.id))
+    """Nobody tries it any more until a person says so; but what was asked for while it ran is still tried once."""
+    db.execute(
+        "UPDATE job SET state = CASE again WHEN 1 THEN 'queued' ELSE 'dead' END, again = 0, bugs = 0, reason = ?"
+        " WHERE id = ?",
+        (reason, job.id),
+    )
 
 
 def requeue_running(db: sqlite3.Connection, *, now: datetime) -> int:
@@ -118,14 +127,19 @@ def requeue_running(db: sqlite3.Connection, *, now: datetime) -> int:
 def revive(db: sqlite3.Connection, item: str, *, now: datetime) -> int:
     """A person says: try the item's dead jobs again."""
     return db.execute(
-        "UPDATE job SET state = 'queued', attempts = 0, not_before = ?, reason = '' WHERE item = ? AND state = 'dead'",
+        "UPDATE job SET state = 'queued', attempts = 0, bugs = 0, not_before = ?, reason = ''"
+        " WHERE item = ? AND state = 'dead'",
         (stamp(now), item),
     ).rowcount
 
 
 def drop_for_item(db: sqlite3.Connection, item: str) -> None:
     """Nothing more is to be planned or delivered for this item. A transcode may serve other items too and stays."""
-    db.execute("DELETE FROM job WHERE item = ? AND kind IN ('plan', 'deliver') AND state != 'running'", (item,))
+    db.execute(
+        "DELETE FROM job WHERE item = ? AND (kind IN ('plan', 'deliver') AND state != 'running'"
+        " OR kind = 'transcode' AND state = 'dead')",
+        (item,),
+    )
 
 
 def counts(db: sqlite3.Connection) -> dict[str, int]:
@@ -148,6 +162,7 @@ def _queue(
         " ON CONFLICT (kind, key) DO UPDATE SET urgent = max(urgent, excluded.urgent), body = excluded.body,"
         " item = excluded.item, not_before = min(not_before, excluded.not_before),"
         " again = (state = 'running'), attempts = CASE state WHEN 'dead' THEN 0 ELSE attempts END,"
+        " bugs = CASE state WHEN 'dead' THEN 0 ELSE bugs END, reason = CASE state WHEN 'dead' THEN '' ELSE reason END,"
         " state = CASE state WHEN 'dead' THEN 'queued' ELSE state END",
         (kind, key, lane, item, priority is Priority.URGENT, stamp(at), body),
     )
@@ -161,5 +176,6 @@ def _job(row: sqlite3.Row) -> Job:
         lane=row["lane"],
         item=row["item"],
         attempts=row["attempts"] + 1,
+        bugs=row["bugs"],
         body=row["body"],
     )

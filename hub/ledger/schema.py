@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+APPLICATION = 0x53696172  # "Siar", SQLite's application_id: says whose file this is
+
 FIRST = """
 CREATE TABLE item (
   number TEXT PRIMARY KEY,
@@ -117,4 +119,7 @@ CREATE TABLE person_order (
 ) STRICT
 """
 
-MIGRATIONS = (FIRST,)
+# Waiting for a dark screen is no bug: only bugs count towards giving up.
+COUNT_BUGS = "ALTER TABLE job ADD COLUMN bugs INTEGER NOT NULL DEFAULT 0"
+
+MIGRATIONS = (FIRST, COUNT_BUGS)
