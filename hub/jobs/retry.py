@@ -37,7 +37,8 @@ def decide(error: Exception, attempts: int, bugs: int, settings: JobSettings) ->
         return TryAgain(after=error.after or pause(attempts, settings), reason=str(error), expected=True)
     if isinstance(error, Rejected):
         return GiveUp(reason=str(error), expected=True)
-    reason = "took too long" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
+    late = isinstance(error, TimeoutError)
+    reason = str(error) or "took too long" if late else f"{type(error).__name__}: {error}"
     if bugs + 1 >= settings.bug_attempts:
         return GiveUp(reason=reason, expected=False)
     return TryAgain(after=pause(attempts, settings), reason=reason, expected=False)

@@ -50,9 +50,9 @@ def test_a_sqlite_that_does_not_keep_its_promise_is_refused(ledger: Path, monkey
 def test_a_file_that_is_no_database_says_to_restore_the_backup(ledger: Path) -> None:
     ledger.write_bytes(b"this was a ledger once " * 500)
 
-    with pytest.raises(LedgerError, match="damaged.*restore the last backup"):
+    with pytest.raises(LedgerError, match=r"damaged.*restore the last backup"):
         open_for_writing(ledger)
-    with pytest.raises(LedgerError, match="damaged.*restore the last backup"):
+    with pytest.raises(LedgerError, match=r"damaged.*restore the last backup"):
         open_for_reading(ledger)
 
 
@@ -63,7 +63,7 @@ def test_a_torn_page_is_found_at_the_start(ledger: Path, db: sqlite3.Connection)
     data[4096 : 4096 * 3] = b"\xff" * 8192
     ledger.write_bytes(data)
 
-    with pytest.raises(LedgerError, match="damaged.*restore the last backup"):
+    with pytest.raises(LedgerError, match=r"damaged.*restore the last backup"):
         open_for_writing(ledger)
 
 
@@ -157,9 +157,13 @@ def test_two_processes_may_make_the_ledger_at_the_same_time(ledger: Path) -> Non
 
 
 def test_a_transaction_that_fails_changes_nothing(db: sqlite3.Connection) -> None:
-    with pytest.raises(KeyError), transaction(db):
-        db.execute("INSERT INTO observer VALUES ('x', 1)")
-        raise KeyError
+    def fail() -> None:
+        with transaction(db):
+            db.execute("INSERT INTO observer VALUES ('x', 1)")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
 
     assert db.execute("SELECT count(*) FROM observer").fetchone()[0] == 0
 
