@@ -163,7 +163,7 @@ class FakeLiquidsoap:
 
     def _status(self) -> str:
         waiting = [entry[0] for entry in self._queue]
-        said = {"boot": self.boot, "now": time.time(), "cur": self._current, "queue": waiting, "len": len(waiting)}
+        said = {"boot": self.boot, "now": f"{time.time()}", "cur": self._current, "queue": waiting, "len": len(waiting)}
         return json.dumps(said | {"out": not self.traps.output_down, "downs": 0, "n": self._n})
 
     def _record(self, event: str, **more: str) -> None:

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from plugins.radio.check import make_tone
 from plugins.radio.liquidsoap import ExecutorLost, ExecutorRefused, Liquidsoap, parse_status
+from plugins.radio.local_playout import SCRIPT
 
 
 @pytest_asyncio.fixture
@@ -45,6 +46,13 @@ async def test_what_is_missing_or_garbage_is_refused_at_once(executor: Any, clie
     for name in (garbage, empty, "2" * 64):
         with pytest.raises(ExecutorRefused, match="unplayable"):
             await client.push("t-3.1", f"{name}.wav")
+
+
+def test_the_status_has_no_bare_time() -> None:
+    """Liquidsoap writes a whole second as `1795383137.`, which is no JSON: seen once in some thousand replies."""
+    status = SCRIPT.read_text(encoding="utf-8").partition("def status(_)")[2]
+
+    assert '\\"now\\":\\"#{time()}\\"' in status
 
 
 @pytest.mark.parametrize(
