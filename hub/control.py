@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hub.api import Clock, Log, Order, Outcome
+from hub.api import Clock, HubError, Log, Order, Outcome
 from hub.ledger import orders
-from hub.ledger.database import Database, open_for_writing, transaction
+from hub.ledger.database import Database, LedgerError, open_for_writing, transaction
 
 SOCKET = "control.sock"
 LOOK_EVERY_S = 30.0
@@ -54,6 +54,10 @@ class Orders:
     async def _carry_out(self, order: Order) -> None:
         try:
             outcome = await self._carry(order)
+        except LedgerError:
+            raise  # the process ends; the next start carries it out
+        except HubError as error:  # meant for the person who ordered it
+            outcome = Outcome(done=False, message=str(error))
         except Exception as error:  # noqa: BLE001 - a plugin may carry it out: the isolation boundary
             self._log.exception("order_failed", order=order.id, name=order.name)
             outcome = Outcome(done=False, message=f"{type(error).__name__}: {error}")
@@ -81,6 +85,8 @@ def daemon_runs(state_dir: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect(str(state_dir / SOCKET))
+        except PermissionError:
+            return True  # somebody listens whom this user may not call
         except OSError:
             return False
     return True
@@ -94,6 +100,8 @@ def give(state_dir: Path, ledger: Path, name: str, args: Mapping[str, str], why:
     runs = daemon_runs(state_dir)
     if not runs and not may_wait:
         return Outcome(done=False, message="the hub is not running: start it (systemctl start siarhub), then ask again")
+    if not ledger.is_file():  # never made here: the person who orders would own it
+        return Outcome(done=False, message=f"{ledger}: no ledger there yet; start the hub once (siarhub run)")
     connection = open_for_writing(ledger)
     try:
         with transaction(connection):
@@ -129,6 +137,7 @@ def _login(uid: int) -> str:
 
 def _ring(state_dir: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)  # a daemon that hangs must not hang us
         try:
             sock.sendto(b"order", str(state_dir / SOCKET))
         except OSError:

@@ -14,6 +14,7 @@ from hub.jobs.retry import pause
 from hub.jobs.settings import JobSettings
 from hub.ledger import deliveries, facts, items
 from hub.ledger.database import Database
+from hub.ledger.wire import faithful
 
 BATCH = 500
 FROM_PLUGINS = Delivered | DeliveryFailed | Played | Aired | Filed
@@ -138,6 +139,12 @@ def _record(
 def _record_one(db: sqlite3.Connection, plugin: str, key: str, fact: Fact, now: datetime, zone: ZoneInfo) -> bool:
     if not isinstance(fact, FROM_PLUGINS):
         raise Rejected(f"{type(fact).__name__} is recorded by the hub itself")
+    if not (isinstance(key, str) and key and faithful(key)):
+        raise Rejected("a fact needs a key of plain text")
+    if not faithful(fact):  # kept for ever and read by every observer: rubbish would stop them all
+        raise Rejected(f"a field of this {type(fact).__name__} is not what hub.api.facts says (times need a time zone)")
+    if isinstance(fact, Filed) and items.get(db, fact.item) is None:
+        raise Rejected(f"there is no item {fact.item}")
     if not isinstance(fact, Filed):
         row = deliveries.get(db, plugin, fact.delivery)
         if row is None:

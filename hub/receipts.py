@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
+
+import structlog
 
 from hub.api import Channel, DeliveryChanged, Filed, ItemChanged, ItemNumber, ItemState, JournalEntry
 from hub.api.files import write_atomically
@@ -17,6 +20,8 @@ from hub.ledger.database import Database
 from hub.messages import Catalogue
 
 _TELLING = ItemChanged | DeliveryChanged | Filed
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+log = structlog.get_logger("receipts")
 
 
 class ReceiptWriter:
@@ -39,7 +44,16 @@ class ReceiptWriter:
             target = await self._database.read(items.target_of, number)
             if target is not None:
                 text = await self.text(number)
-                await asyncio.to_thread(_write, Path(target), text)
+                await self._write(Path(target), text)
+
+    async def _write(self, target: Path, text: str) -> None:
+        try:
+            await asyncio.to_thread(_write, target, text)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise  # tried again when there is space
+            # One folder that somebody has closed must not keep all other receipts old.
+            log.warning("receipt_not_written", path=str(target), error=error.strerror)
 
     def _render(self, db: sqlite3.Connection, number: ItemNumber) -> str:
         item = items.get(db, number)
@@ -69,5 +83,10 @@ class ReceiptWriter:
 def _write(target: Path, text: str) -> None:
     """Beside the original; where somebody has moved it away, there is no receipt to keep."""
     receipt = target.with_name(receipt_name(target.name))
-    if target.exists() and (not receipt.exists() or receipt.read_text(encoding="utf-8") != text):
+    if target.exists() and not _says(receipt, text):
         write_atomically(receipt, text, mode=0o664)
+
+
+def _says(receipt: Path, text: str) -> bool:
+    """Whether it stands there already; a link or a pipe that somebody has put in its place does not count."""
+    return receipt.is_file() and not receipt.is_symlink() and receipt.read_bytes() == text.encode()

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from hub.api import Asset, Channel, Clock, Draft, Item, ItemNumber, ItemState, Log, MediaKind, Sha256
 from hub.api import Refused as RefusedFact
+from hub.api.errors import RetryLater
 from hub.intake.desk import Accepted, ClaimedFile, Postponed, Refused, Submission, Verdict
 from hub.intake.draft import make_draft
 from hub.intake.settings import ApprovalLevel
@@ -71,7 +72,7 @@ class Reception:
             draft = replace(await self._draft(submission), repeats=repeats)
         except Refusal as refusal:
             return Refused(reason=refusal.say(self._say))
-        except OSError as error:
+        except (OSError, RetryLater) as error:
             return Postponed(reason=str(error))
         objections = await self._host.check_item(draft)
         if refusals := [one.problem for one in objections if not one.failed]:
@@ -136,10 +137,10 @@ class Reception:
         if not known:
             return None
         mark = sidecar_mark(submission.sidecar)
-        twin = next((item for item, sidecar in known if not mark or sidecar == mark), None)
-        if twin is None:
+        twins = [item for item, sidecar in known if not mark or sidecar == mark]
+        if not twins:
             return known[0][0].number
-        raise _already_known(twin)
+        raise _already_known(next((one for one in twins if one.state is not ItemState.WITHDRAWN), twins[0]))
 
     async def _accept(self, submission: Submission, draft: Draft) -> Verdict:
         item = await self._database.write(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 
 from hub import control, settings
 from hub.api import HubError, Outcome, PluginSettings
@@ -85,7 +87,18 @@ def fail(reason: str) -> SystemExit:
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def legible(text: str) -> Text:
+    """Text from outside for a terminal: no markup, and no control characters that would steer it."""
+    return Text("".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return sorted(value) if isinstance(value, frozenset | set) else str(value)
 
 
 def finish(outcome: Outcome) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import click
 from rich.table import Table
 
-from hub.api import Asset, Channel, Item, ItemNumber, ItemState, MediaInfo, Profile, VideoProfile
+from hub.api import Asset, Channel, HubError, Item, ItemNumber, ItemState, MediaInfo, Profile, VideoProfile
 from hub.api.files import sha256_of
-from hub.cli.context import Context, fail, print_json
+from hub.cli.context import Context, fail, legible, print_json
 from hub.cli.offline import plugins_offline
 from hub.media.details import read_details
 from hub.media.planner import Step, seems_compliant
@@ -37,6 +37,8 @@ def plan(context: Context, file: Path, as_json: bool) -> None:
             value = asyncio.run(_plan(file.resolve(), host, settings.media))
     except Refusal as refusal:
         raise fail(refusal.say(catalogue(settings.hub.language))) from refusal
+    except (HubError, OSError) as error:
+        raise fail(f"{file}: {error}") from error
     if as_json:
         print_json(value)
     else:
@@ -46,27 +48,30 @@ def plan(context: Context, file: Path, as_json: bool) -> None:
 async def _plan(file: Path, host: PluginHost, settings: MediaSettings) -> dict[str, Any]:
     media = await probe(file, settings=settings)
     asset = Asset(sha256=sha256_of(file), path=file, original_name=file.name, media=media)
-    destinations = await _destinations(asset, host)
+    destinations, problems = await _destinations(asset, host)
     profiles = list({profile: None for _, profile in destinations})
     made = plan_transcode(asset, profiles, await _details(asset, profiles, settings))
     return {
         "file": file.name,
         "media": asdict(media),
         "renditions": [_rendition(step, destinations) for step in made.steps],
+        "problems": problems,
         "impossible": [{"profile": asdict(profile), "why": why} for profile, why in made.impossible],
         "expected_bytes": made.expected_bytes,
         "expected_seconds": round(made.expected_seconds, 1),
     }
 
 
-async def _destinations(asset: Asset, host: PluginHost) -> list[tuple[str, Profile]]:
-    """Where the file would go, asked of the plugins themselves."""
-    item = _item(asset)
-    found = []
+async def _destinations(asset: Asset, host: PluginHost) -> tuple[list[tuple[str, Profile]], list[str]]:
+    """Where the file would go, asked of the plugins themselves, and which of them could not say."""
+    item, found, problems = _item(asset), [], []
     for plugin in host.names:
-        for delivery in await host.plan_deliveries(plugin, item):
-            found += [(delivery.destination, want.profile) for want in delivery.wants]
-    return found
+        try:
+            for delivery in await host.plan_deliveries(plugin, item):
+                found += [(delivery.destination, want.profile) for want in delivery.wants]
+        except Exception as error:  # noqa: BLE001 - the isolation boundary: third-party code
+            problems.append(f"plugin {plugin}: {type(error).__name__}: {error}")
+    return found, problems
 
 
 async def _details(asset: Asset, profiles: Sequence[Profile], settings: MediaSettings) -> Any:
@@ -104,9 +109,15 @@ def _print_plan(context: Context, value: dict[str, Any]) -> None:
     for one in value["renditions"]:
         size = f"{one['expected_bytes'] / (1 << 20):.1f}"
         table.add_row(
-            ", ".join(one["destinations"]), one["way"], "; ".join(one["why"]), f"{one['duration_s']:.1f}", size
+            legible(", ".join(one["destinations"])),
+            one["way"],
+            legible("; ".join(one["why"])),
+            f"{one['duration_s']:.1f}",
+            size,
         )
     context.console.print(table)
     for one in value["impossible"]:
-        context.console.print(f"impossible: {one['why']}", markup=False)
+        context.console.print(legible(f"impossible: {one['why']}"))
+    for problem in value["problems"]:
+        context.console.print(legible(problem))
     context.console.print(f"about {value['expected_seconds']} s of work, {value['expected_bytes'] >> 20} MiB")

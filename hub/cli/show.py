@@ -11,7 +11,7 @@ import click
 from rich.table import Column, Table
 
 from hub.api import Item
-from hub.cli.context import Context, fail, print_json
+from hub.cli.context import Context, fail, legible, print_json
 from hub.control import daemon_runs
 from hub.ledger import deliveries, facts
 from hub.ledger import items as ledger_items
@@ -28,6 +28,8 @@ def status(context: Context, as_json: bool) -> None:
     """Show how the hub is; exit with 1 when it does not run or is not well."""
     runs = daemon_runs(context.hub_state_dir)
     last = read_status(context.hub_state_dir) or {}
+    if runs and not last:
+        raise fail("the hub runs, but how it is cannot be read: use sudo, or wait a moment when it has just started")
     state = last.get("state", "down") if runs else "down"
     if as_json:
         print_json({**last, "running": runs, "state": state})
@@ -51,7 +53,7 @@ def items(context: Context, as_json: bool) -> None:
     for row in rows:
         where = "\n".join(_delivery_text(one) for one in row["deliveries"])
         until = _local(context, row["end"])
-        table.add_row(row["number"], row["title"], row["kind"], row["state"], until, where)
+        table.add_row(row["number"], legible(row["title"]), row["kind"], row["state"], until, legible(where))
     context.console.print(table)
 
 
@@ -125,11 +127,11 @@ def _print_status(context: Context, last: dict[str, Any], *, runs: bool, state: 
     )
     table = Table("Part", "State", "What")
     for part in last.get("parts", ()):
-        table.add_row(part["name"], f"[{COLOURS[part['state']]}]{part['state']}[/]", part["summary"])
+        table.add_row(part["name"], f"[{COLOURS[part['state']]}]{part['state']}[/]", legible(part["summary"]))
     console.print(table)
     waiting = last.get("intake", {}).get("waiting", ())
     for one in waiting:
-        console.print(f"waiting: {one['name']}: {one['why']}", markup=False)
+        console.print(legible(f"waiting: {one['name']}: {one['why']}"))
     for asset, part in last.get("transcoding", {}).items():
         console.print(f"transcoding {asset[:12]}: {part:.0%}")
 
@@ -137,15 +139,16 @@ def _print_status(context: Context, last: dict[str, Any], *, runs: bool, state: 
 def _print_item(context: Context, value: dict[str, Any]) -> None:
     console = context.console
     console.print(f"[bold]{value['number']}[/]  {value['state']}")
-    console.print(value["title"], markup=False)
+    console.print(legible(value["title"]))
     console.print(f"from {_local(context, value['start'])} until {_local(context, value['end'])}")
     for one in value["deliveries"]:
-        console.print(f"  {_delivery_text(one)}", markup=False)
+        console.print(legible(f"  {_delivery_text(one)}"))
     for total in value["totals"]:
-        console.print(f"  proved on {total['destination']}: {total['plays']} times, {total['seconds']:.1f} s")
+        proved = f"  proved on {total['destination']}: {total['plays']} times, {total['seconds']:.1f} s"
+        console.print(legible(proved))
     for event in value["events"]:
         rest = ", ".join(f"{k}={v}" for k, v in event.items() if k not in ("seq", "at", "by", "event") and v != "")
-        console.print(f"  {_local(context, event['at'])} {event['by']} {event['event']}: {rest}", markup=False)
+        console.print(legible(f"  {_local(context, event['at'])} {event['by']} {event['event']}: {rest}"))
 
 
 def _delivery_text(one: dict[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
@@ -38,6 +40,19 @@ def from_json(kind: type[T], text: str) -> T:
     hashable: Any = kind
     value: T = _adapter(hashable).validate_json(text)
     return value
+
+
+def faithful(value: object) -> bool:
+    """Whether the ledger would give back exactly this: types as declared, times aware, text that every file takes."""
+    times = [getattr(value, field.name) for field in fields(value)] if is_dataclass(value) else []
+    if any(isinstance(one, datetime) and one.utcoffset() is None for one in times):
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # pydantic only warns of a wrong type
+            return bool(from_json(type(value), to_json(value)) == value)
+    except (ValueError, UserWarning):  # what pydantic raises, and cannot encode
+        return False
 
 
 def stamp(time: datetime) -> str:
