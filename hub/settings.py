@@ -95,7 +95,7 @@ def find(path: Path | None = None) -> Path:
 def load(path: Path) -> Settings:
     """Read the settings file. Raises: SettingsError with every mistake, each with its key and line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a mark first
         return Settings.model_validate(tomllib.loads(text))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}; give --config FILE or set {ENVIRONMENT}") from error
