@@ -1,0 +1,30 @@
+"""`make bench [ONLY=...]`: prints `name  ours  theirs  ratio  target  ok|short`, a line a measure; or `--json`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import click
+
+PARTS = ("chain", "media", "videotron", "radio", "archive")
+
+
+@click.command()
+@click.option("--only", type=click.Choice(PARTS), help="Measure only this part.")
+@click.option("--json", "as_json", is_flag=True, help="A list of objects with the same names.")
+def main(only: str | None, as_json: bool) -> None:
+    """Measure ours beside what a user would pick instead; exit with 1 when a measure falls short."""
+    found = []
+    for part in [only] if only else PARTS:
+        for measure in importlib.import_module(f"bench.{part}").measures():
+            found.append(measure)
+            if not as_json:
+                click.echo(str(measure))
+    if as_json:
+        click.echo(json.dumps([one.as_json() for one in found], indent=2))
+    if not all(one.ok for one in found):
+        raise SystemExit(1)
+
+
+main()

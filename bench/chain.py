@@ -1,0 +1,199 @@
+"""Drop to all outputs, for 1 and 20 clips, against a plain shell script at the same presets; and what idling costs.
+
+All outputs: the player at the screen holds the film, the radio holds the sound, the original is stored. (The archive
+files an item with its first proved play; the script copies at once. Here items begin tomorrow, so nothing plays.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from bench.measure import Cost, Measure, cpu_of, rss_mib
+from hub.demo.stage import Child
+from hub.ledger import deliveries, items
+from hub.ledger.database import open_for_reading
+from plugins.videotron.local_broker import LocalBroker, local_broker
+
+CLIPS = 20
+IDLE_S = 30.0
+WITHIN_S = 900.0
+NAIVE = Path(__file__).with_name("naive.sh")
+
+
+def measures() -> Iterator[Measure]:
+    with tempfile.TemporaryDirectory(prefix="siar-") as folder:
+        clips = _clips(Path(folder))
+        yield from asyncio.run(_compare(Path(folder), clips))
+
+
+async def _compare(folder: Path, clips: list[Path]) -> list[Measure]:
+    found = []
+    for count in (1, CLIPS):
+        theirs = await _script(folder / f"naive-{count}", clips[:count])
+        resting = count == 1
+        ours, own_cpu, tools_cpu, idle = await _hub(folder / f"hub-{count}", clips[:count], idle=resting)
+        found += [
+            Measure(
+                name=f"chain-wall-{count}", ours=ours.wall_s, theirs=theirs.wall_s, target=0.95 if count > 1 else 1.5
+            ),
+            Measure(name=f"chain-cpu-{count}", ours=ours.cpu_s, theirs=theirs.cpu_s, target=1.0 if count > 1 else 1.3),
+            Measure(name=f"chain-own-cpu-{count}", ours=own_cpu, theirs=tools_cpu, target=0.01 if count > 1 else 0.1),
+        ]
+        if resting:
+            found += [Measure(name="idle-cpu-percent", ours=idle[0], theirs=None, target=0.3),
+                      Measure(name="idle-rss-mib", ours=idle[1], theirs=None, target=100)]  # fmt: skip
+    return found
+
+
+async def _script(folder: Path, clips: list[Path]) -> Cost:
+    inbox, out = folder / "in", folder / "out"
+    inbox.mkdir(parents=True)
+    out.mkdir()
+    async with local_broker(folder / "broker", ["screen"]) as broker:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        process = await asyncio.create_subprocess_exec(
+            str(NAIVE), str(inbox), str(out), str(len(clips)), str(broker.port),
+            env=os.environ | {"BENCH_PASSWORD": broker.hub_password}, start_new_session=True,
+        )  # fmt: skip
+        await asyncio.sleep(1.0)  # inotifywait says nothing when it is ready
+        began = time.monotonic()
+        for clip in clips:
+            shutil.copyfile(clip, inbox / clip.name)
+        await _until((out / "finished").exists)
+        wall = time.monotonic() - began
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)  # inotifywait would wait for one more event
+        await process.wait()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Cost(wall_s=wall, cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+async def _hub(folder: Path, clips: list[Path], *, idle: bool) -> tuple[Cost, float, float, tuple[float, float]]:
+    async with _running(folder) as hub:
+        resting = await _rest(hub.pid) if idle else (0.0, 0.0)
+        (own_before, tools_before), began = cpu_of(hub.pid), time.monotonic()
+        for clip in clips:
+            begin = (datetime.now(UTC) + timedelta(days=3)).strftime("%Y-%m-%d")
+            sidecar = f"Mulai: {begin}\nSaluran: videotron, radio\n"
+            (folder / "srv" / "Disetujui" / f"{clip.stem}.txt").write_text(sidecar)
+            shutil.copyfile(clip, folder / "srv" / "Disetujui" / clip.name)
+        await _until(lambda: _delivered(folder / "state" / "ledger.db") == len(clips))
+        wall, (own, tools) = time.monotonic() - began, cpu_of(hub.pid)
+    own_cpu, tools_cpu = own - own_before, tools - tools_before
+    return Cost(wall_s=wall, cpu_s=own_cpu + tools_cpu), own_cpu, tools_cpu, resting
+
+
+async def _rest(pid: int) -> tuple[float, float]:
+    """Percent of a core and MiB of a hub that has nothing to do."""
+    before = cpu_of(pid)[0]
+    await asyncio.sleep(IDLE_S)
+    return 100 * (cpu_of(pid)[0] - before) / IDLE_S, rss_mib(pid)
+
+
+@asynccontextmanager
+async def _running(folder: Path) -> AsyncIterator[Child]:
+    (folder / "srv" / "Disetujui").mkdir(parents=True)
+    async with local_broker(folder / "broker", ["screen"]) as broker:
+        (folder / "siarhub.toml").write_text(_settings(folder, broker))
+        (folder / "player.toml").write_text(_player(folder, broker))
+        hub = Child("hub", ("siarhub", "run", "--config", str(folder / "siarhub.toml")), folder / "hub.log")
+        player = Child("player", ("siarhub-player", "run", "--config", str(folder / "player.toml")), folder / "p.log")
+        await hub.start()
+        await player.start()
+        try:
+            await _until((folder / "state" / "status.json").exists)
+            await asyncio.sleep(3.0)  # start-up is not what is measured
+            yield hub
+        finally:
+            await hub.stop()
+            await player.stop()
+
+
+def _settings(folder: Path, broker: LocalBroker) -> str:
+    return f"""
+[hub]
+root = "{folder}/srv"
+state_dir = "{folder}/state"
+plugin_dir = "{folder}/plugins"
+[approval]
+level = "none"
+[media]
+nice = 0
+idle_io = false
+[plugins.radio]
+socket = "{folder}/no.sock"
+[plugins.videotron.broker]
+port = {broker.port}
+password = "{broker.hub_password}"
+[plugins.videotron.screens.screen]
+width = 1280
+height = 720
+"""
+
+
+def _player(folder: Path, broker: LocalBroker) -> str:
+    return f"""
+player = "screen"
+state_dir = "{folder}/player"
+[broker]
+port = {broker.port}
+password = "{broker.passwords["screen"]}"
+[screen]
+width = 1280
+height = 720
+[mpv]
+vo = "null"
+"""
+
+
+def _delivered(ledger: Path) -> int:
+    """How many items are held by the screen and by the radio."""
+    try:
+        db = open_for_reading(ledger)
+    except sqlite3.Error:
+        return 0
+    try:
+        found = 0
+        for item in items.all_items(db):
+            states = {row.plugin: row.state for row in deliveries.of_item(db, item.number)}
+            found += states.get("videotron") == states.get("radio") == "delivered"
+        return found
+    finally:
+        db.close()
+
+
+async def _until(check: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not check():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the bench did not come to its end")
+        await asyncio.sleep(0.05)
+
+
+def _clips(folder: Path) -> list[Path]:
+    """Clips as a camera gives them (1080p25, 12 Mb/s, grain, sound): the same pictures, other bytes by a tag."""
+    first, clips = folder / "clip.mp4", []
+    source = "testsrc2=size=1920x1080:rate=25:duration=6,noise=alls=12:allf=t"
+    sound = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=6", "-c:a", "aac"]
+    picture = ["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "12M", "-pix_fmt", "yuv420p"]
+    make = ["ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", source, *sound, *picture, str(first)]
+    subprocess.run(make, check=True)
+    for number in range(CLIPS):
+        clip = folder / f"clip-{number}.mp4"
+        copy = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(first), "-c", "copy", "-metadata", f"comment={number}"]
+        subprocess.run([*copy, str(clip)], check=True)
+        clips.append(clip)
+    return clips
