@@ -69,7 +69,7 @@ class Daemon:
         """Run until SIGTERM, SIGINT or `stop`. Raises: HubError when it cannot start; what a core part raised."""
         for one in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(one, self.stop)
-        self._state_dir.mkdir(parents=True, exist_ok=True)
+        _prepare(self._state_dir)
         lock = _lock(self._state_dir)
         try:
             self._database = Database(self._state_dir / "ledger.db")
@@ -160,8 +160,7 @@ class Daemon:
             task.cancel()
         for task in tasks:
             within_s = self._plugins.stop_within_s(task.get_name(), STOP_WITHIN_S)
-            _, late = await asyncio.wait({task}, timeout=within_s)
-            if late:
+            if not await _ended(task, within_s):
                 self._log.error("part_did_not_stop", part=task.get_name(), within_s=within_s)
                 os._exit(1)  # the ledger is durable at every instant; waiting on would only cost the operator
 
@@ -187,7 +186,7 @@ class Daemon:
             await self._replan_asked.wait()
 
     def _culprit(self, file: str) -> str | None:
-        return next((name for name, source in self._sources.items() if file.startswith(source)), None)
+        return next((name for name, source in self._sources.items() if Path(file).is_relative_to(source)), None)
 
 
 class _HubForPlugins:
@@ -202,6 +201,15 @@ class _HubForPlugins:
 
     def replan(self, plugin: str) -> None:
         self._ask_replan(plugin)
+
+
+async def _ended(task: asyncio.Task[None], within_s: float) -> bool:
+    """Whether it ends in time. It is cancelled again each second: Python 3.11's `wait_for` can lose a cancellation."""
+    for _ in range(max(1, round(within_s))):
+        if task in (await asyncio.wait({task}, timeout=1.0))[0]:
+            return True
+        task.cancel()
+    return False
 
 
 def _start(group: asyncio.TaskGroup, parts: dict[str, Run]) -> list[asyncio.Task[None]]:
@@ -219,6 +227,14 @@ async def _watchdog() -> None:
     while True:
         sd_notify("WATCHDOG=1")
         await asyncio.sleep(interval or NO_WATCHDOG_S)
+
+
+def _prepare(state_dir: Path) -> None:
+    """The group may write orders in the ledger, but change no original, no rendition and no plugin's state."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    for name in ("vault", "renditions", "plugins"):
+        (state_dir / name).mkdir(exist_ok=True)
+        (state_dir / name).chmod(0o750)
 
 
 def _lock(state_dir: Path) -> int:

@@ -77,9 +77,11 @@ class Reception:
         objections = await self._host.check_item(draft)
         if refusals := [one.problem for one in objections if not one.failed]:
             return Refused(reason="\n".join(refusals))
-        if failed := [f"{one.plugin}: {one.problem}" for one in objections if one.failed]:
-            self._log.error("item_check_failed", name=submission.name, plugins=failed)
-            return Postponed(reason=self._say("A plugin could not check it: {problem}", problem="; ".join(failed)))
+        for one in objections:
+            self._log.error("item_check_failed", name=submission.name, plugin=one.plugin, reason=one.problem)
+        # The plugin of one of the item's channels must have looked; anybody else's failure holds nobody up.
+        if needed := [f"{one.plugin}: {one.problem}" for one in objections if one.plugin in draft.channels]:
+            return Postponed(reason=self._say("A plugin could not check it: {problem}", problem="; ".join(needed)))
         return await self._accept(submission, draft)
 
     async def withdraw(self, note: WithdrawalNote, *, name: str, who: str) -> Verdict:

@@ -92,6 +92,8 @@ class Wellness:
             return Part(name=record.name, state="down", summary=f"{record.state}: {record.reason}")
         troubles = self._plugins.troubles(record.name)
         troubles += [f"facts: {one.trouble}" for one in self._tellers if one.name == record.name and one.trouble]
+        if why := self._host.check_trouble(record.name):
+            troubles.append(f"hub_check_item: {why}")
         health = await self._host.health(record.name)
         if troubles:
             health = Health(state=HealthState.DOWN, summary="; ".join(filter(None, (*troubles, health.summary))))

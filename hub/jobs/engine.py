@@ -96,7 +96,7 @@ class Engine:
         return [lane for lane, count in self._running.items() if count >= self._limit(lane)]
 
     def _limit(self, lane: str) -> int:
-        return self._settings.transcodes if lane == TRANSCODE_LANE else self._settings.per_plugin
+        return self._settings.transcodes_at_once if lane == TRANSCODE_LANE else self._settings.per_plugin
 
     async def _carry_out(self, job: Job) -> None:
         started = self._clock.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +31,8 @@ from hub.plugin_host import replies
 from hub.plugin_host.guard import Guard, HookTimeout, guarded_service, time_limit
 from hub.plugin_host.replies import PluginContractError, described
 
-CHECK_WITHIN_S = 60.0
+CHECK_WITHIN_S = 10.0  # from what the plugin knows already; every drop waits for the slowest
+CHECK_AGAIN_AFTER_S = 300.0
 PLAN_WITHIN_S = 30.0
 DELIVER_WITHIN_S = 300.0
 WITHDRAW_WITHIN_S = 60.0
@@ -57,6 +59,7 @@ class PluginHost:
     def __init__(self) -> None:
         self._manager = pluggy.PluginManager("siarhub")
         self._manager.add_hookspecs(hookspecs)
+        self._check_failed: dict[str, tuple[str, float]] = {}  # plugin -> why, and when
         self._guard = Guard()
 
     @property
@@ -133,11 +136,20 @@ class PluginHost:
             return Health(state=HealthState.DOWN, summary=summary, details=health.details)
         return health
 
+    def check_trouble(self, plugin: str) -> str:
+        """Why this plugin's last `hub_check_item` failed; '' when it did not."""
+        return self._check_failed.get(plugin, ("", 0.0))[0]
+
     async def _objections(self, plugin: str, draft: Draft) -> list[Objection]:
+        trouble, since = self._check_failed.get(plugin, ("", 0.0))
+        if trouble and time.monotonic() - since < CHECK_AGAIN_AFTER_S and plugin not in draft.channels:
+            return []  # it was told of: not every drop shall wait for it again
         try:
             problems = replies.texts(await self._ask(plugin, "hub_check_item", CHECK_WITHIN_S, draft=draft))
         except Exception as error:  # noqa: BLE001 - the isolation boundary: third-party code
+            self._check_failed[plugin] = (described(error), time.monotonic())
             return [Objection(plugin=plugin, problem=described(error), failed=True)]
+        self._check_failed.pop(plugin, None)
         return [Objection(plugin=plugin, problem=problem) for problem in problems]
 
     async def _ask(self, plugin: str, hook: str, within_s: float, **arguments: object) -> object:

@@ -148,22 +148,36 @@ async def test_a_crash_between_accepting_and_moving_never_answers_duplicate(
     assert len(await world.database.read(items.all_items)) == 1
 
 
-async def test_a_plugin_that_objects_refuses_and_one_that_cannot_say_postpones(
-    world: World, desk: Reception, samples: Path
-) -> None:
-    given, place = submission(samples / "poster.png"), world.places["screens"]
+async def test_a_plugin_that_objects_refuses(world: World, desk: Reception, samples: Path) -> None:
+    world.places["screens"].objections = ["Layar tidak dikenal: gerbang"]
 
-    async def crash(draft: Draft) -> None:
-        raise KeyError("bug")
-
-    place.on_check = crash
-    postponed = await desk.consider(given)
-    assert isinstance(postponed, Postponed)
-    assert "screens" in postponed.reason
-    place.on_check, place.objections = None, ["Layar tidak dikenal: gerbang"]
-    assert refused(await desk.consider(given)) == "Layar tidak dikenal: gerbang"
+    assert refused(await desk.consider(submission(samples / "poster.png"))) == "Layar tidak dikenal: gerbang"
 
     assert await world.database.read(items.all_items) == []
+
+
+async def test_a_plugin_that_cannot_check_holds_up_only_items_of_its_own_channel(
+    world: World, desk: Reception, samples: Path
+) -> None:
+    asked = []
+
+    async def crash(draft: Draft) -> None:
+        asked.append(draft.title)
+        raise KeyError("bug")
+
+    own = Place("videotron")
+    world.host.register(own, "videotron")
+    own.on_check = world.places["screens"].on_check = crash
+
+    postponed = await desk.consider(submission(samples / "poster.png"))
+    heard = accepted(await desk.consider(submission(samples / "tone.wav")))
+
+    assert isinstance(postponed, Postponed)
+    assert postponed.reason.count("videotron") == 1
+    assert "screens" not in postponed.reason
+    assert heard == "IP-2026-11-0001"
+    assert len(asked) == 2, "who failed is not asked again for every drop"
+    assert "KeyError" in world.host.check_trouble("screens")
 
 
 async def test_a_folder_with_a_bad_file_names_that_file(desk: Reception, samples: Path) -> None:

@@ -33,7 +33,7 @@ def test_an_empty_file_means_all_defaults(file: Path) -> None:
 def test_all_mistakes_are_told_at_once_with_key_and_line(file: Path) -> None:
     found = mistakes(
         file,
-        '[hub]\nlanguage = "jv"\ntime_zone = "Asia/Nowhere"\n\n[jobs]\ntranscodes = 0\nspeed = 3\n\n[jobbs]\nx = 1\n',
+        '[hub]\nlanguage = "jv"\ntime_zone = "Asia/Nowhere"\n\n[jobs]\ntranscodes = -1\nspeed = 3\n\n[jobbs]\nx = 1\n',
     )
 
     for line, key in (
