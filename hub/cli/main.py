@@ -46,7 +46,13 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("siarhub"), prog_name="siarhub")
-@click.option("--config", type=click.Path(path_type=Path), envvar=ENVIRONMENT, help="The settings file (siarhub.toml).")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar=ENVIRONMENT,
+    is_eager=True,  # before --help, which lists the plugins that the settings name
+    help="The settings file (siarhub.toml).",
+)
 @click.pass_context
 def main(ctx: click.Context, config: Path | None) -> None:
     """Siar Hub: shows approved public information on screens, airs it, and files it every month."""
@@ -81,9 +87,24 @@ def _plugin_group(ctx: click.Context, name: str) -> click.Command | None:
     try:
         make: Any = getattr(load_class(found), "hub_commands", None)
         group = make() if make else None
-    except Exception as error:  # the isolation boundary: a plugin's module runs here
-        raise click.ClickException(f"the plugin {name} is broken: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the isolation boundary: a plugin's module runs here
+        return _broken(name, f"{type(error).__name__}: {error}")
     return group if isinstance(group, click.Command) else None
+
+
+def _broken(name: str, reason: str) -> click.Command:
+    """Stands in for the commands of a plugin that cannot be loaded: listed, and says why when it is used."""
+
+    def say_why(arguments: tuple[str, ...]) -> None:
+        raise fail(f"the plugin {name} is broken: {reason}")
+
+    return click.Command(
+        name,
+        callback=say_why,
+        params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+        context_settings={"ignore_unknown_options": True},
+        help=f"(broken: {reason})",
+    )
 
 
 def _find(name: str, folder: Path | None) -> Found | None:

@@ -1,0 +1,150 @@
+"""`siarhub status`, `items`, `show`: what they say, and to machines in which shape."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hub.api import DeliveryState, ItemState
+from hub.observe.health import Part, Status, write_status
+from hub.testing import NOON
+from tests.hub.cli.conftest import Office
+
+
+def write(office: Office, state: str = "ok", summary: str = "") -> None:
+    status = Status(
+        version="0.1", pid=os.getpid(), started_at=NOON, written_at=NOON, jobs={"plan queued": 1},
+        intake={"paused": None, "waiting": [{"name": "[/b]a.mp4", "since": "x", "why": "menunggu"}]},
+        transcoding={"a" * 64: 0.5}, parts=(Part(name="intake", state=state, summary=summary),),
+    )  # fmt: skip
+    write_status(office.state, status)
+
+
+def test_items_have_the_promised_keys_states_and_times(office: Office) -> None:
+    item = office.accept()
+
+    (row,) = office.json("items")
+
+    assert row == {
+        "number": "IP-2026-11-0001", "title": "Siaga Karhutla", "kind": "video", "state": "active",
+        "sha256": item.assets[0].sha256, "accepted_at": NOON.isoformat(), "start": NOON.isoformat(),
+        "end": (NOON + timedelta(days=30)).isoformat(),
+        "deliveries": [
+            {
+                "plugin": "videotron", "destination": "gate", "state": "ready", "attempts": 0, "reason": "",
+                "updated_at": NOON.isoformat(),
+            }
+        ],
+    }  # fmt: skip
+
+
+def test_the_words_for_states_are_the_promised_ones() -> None:
+    assert [state.value for state in ItemState] == ["accepted", "active", "ended", "withdrawn"]
+    assert [state.value for state in DeliveryState] == [
+        "planned", "transcoding", "ready", "handed over", "delivered", "played", "failed", "withdrawn", "expired",
+    ]  # fmt: skip
+
+
+def test_no_items_are_an_empty_list(office: Office) -> None:
+    office.accept()
+    db = sqlite3.connect(office.ledger)
+    db.execute("PRAGMA foreign_keys = OFF")
+    db.execute("DELETE FROM item")
+    db.commit()
+    db.close()
+
+    assert office.json("items") == []
+
+
+@pytest.mark.parametrize("command", [("items",), ("show", "IP-2026-11-0001"), ("retry", "x"), ("withdraw", "x")])
+def test_without_a_ledger_the_remedy_is_named_and_none_is_made(office: Office, command: tuple[str, ...]) -> None:
+    reason = ("--reason", "x") if command[0] == "withdraw" else ()
+    result = office.run(*command, *reason)
+
+    assert result.exit_code == 1
+    assert "start the hub once" in result.stderr
+    assert not office.ledger.exists()
+
+
+@pytest.mark.parametrize("command", [("items",), ("show", "IP-2026-11-0001")])
+def test_a_damaged_ledger_is_told_and_not_traced(office: Office, command: tuple[str, ...]) -> None:
+    office.ledger.write_bytes(b"no database " * 1000)
+
+    result = office.run(*command)
+
+    assert result.exit_code == 1
+    assert "restore the last backup" in result.stderr
+
+
+@pytest.mark.parametrize("title", ["[/] [red]merah[/red] [/nothing]", "a\x1b[31mb\x07", "🔥 'x'; \"y\""])
+def test_titles_are_shown_as_text_never_as_markup_or_control(office: Office, title: str) -> None:
+    item = office.accept(title)
+
+    for result in (office.run("items"), office.run("show", item.number)):
+        assert result.exit_code == 0, result.exception
+        assert "\x1b" not in result.output
+        assert "\x07" not in result.output
+    assert office.json("items")[0]["title"] == title
+
+
+def test_one_item_is_shown_with_all_that_happened_to_it(office: Office) -> None:
+    item = office.accept(played=True)
+
+    value = office.json("show", item.number)
+
+    assert value["number"] == item.number
+    assert value["record"]["channels"] == ["arsip", "radio", "videotron"]
+    assert value["record"]["start"] == NOON.isoformat()
+    assert value["totals"] == [
+        {"destination": "gate", "plays": 1, "seconds": 6.0, "first_at": NOON.isoformat(), "last_at": NOON.isoformat()}
+    ]
+    assert value["waiting"] == []
+    events = [(event["event"], event["by"]) for event in value["events"]]
+    assert events[0] == ("ItemChanged", "hub")
+    assert events[-1] == ("Played", "videotron")
+    assert {"seq", "at", "by", "event", "started_at", "seconds"} <= value["events"][-1].keys()
+    shown = office.run("show", item.number).output
+    assert "1 times, 6.0 s" in shown
+    assert "12:00:00" in shown  # WITA
+
+
+def test_an_unknown_item_is_no(office: Office) -> None:
+    office.accept()
+
+    result = office.run("show", "IP-2020-01-0001")
+
+    assert (result.exit_code, "there is no item" in result.stderr) == (1, True)
+
+
+def test_a_hub_that_does_not_run_is_down(office: Office) -> None:
+    write(office)
+
+    value: dict[str, Any] = office.json("status", code=1)
+
+    assert (value["running"], value["state"]) == (False, "down")
+    assert "not running" in office.run("status").output
+
+
+@pytest.mark.parametrize(("state", "code"), [("ok", 0), ("degraded", 0), ("down", 1)])
+def test_a_running_hub_says_how_it_is(office: Office, state: str, code: int) -> None:
+    write(office, state, "[/] disk full")
+    with office.hub_runs():
+        value = office.json("status", code=code)
+        shown = office.run("status")
+
+    assert (value["running"], value["state"], value["parts"][0]["name"]) == (True, state, "intake")
+    assert {"version", "pid", "started_at", "written_at", "jobs", "intake", "transcoding", "plugins"} <= value.keys()
+    assert "[/] disk full" in shown.output
+    assert "[/b]a.mp4: menunggu" in shown.output
+
+
+def test_a_status_that_cannot_be_read_is_not_taken_for_down(office: Office) -> None:
+    with office.hub_runs():
+        result = office.run("status")
+
+    assert result.exit_code == 1
+    assert "cannot be read" in result.stderr
