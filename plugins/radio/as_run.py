@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 _READ_BYTES = 1 << 20
+_TAIL_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,17 @@ def read_on(path: Path, position: Position) -> Reading:
         if rest.position != position:
             return rest
     return _read(path, Position(inode=inode))
+
+
+def last_read(path: Path, position: Position) -> Line | None:
+    """The newest line before `position`, when it is one of ours. Blocks. Raises: OSError."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_ino != position.inode:
+            return None
+        begin = max(0, position.offset - _TAIL_BYTES)
+        file.seek(begin)
+        raws = file.read(position.offset - begin).split(b"\n")
+    return next((line for raw in reversed(raws) if (line := parse(raw))), None)
 
 
 def parse(raw: bytes) -> Line | None:

@@ -110,7 +110,18 @@ class Playout:
         self.condition.lines_said = status.lines
         if self.condition.saw_boot(status.boot, self._clock.now().timestamp()):
             self._log.info("executor_booted", boot=status.boot)
+            await self._recall_lines()
         return status
+
+    async def _recall_lines(self) -> None:
+        """What an earlier run of the hub has read of this boot is not read again, and must not be missed."""
+        position = await asyncio.to_thread(self._airings.position)
+        try:
+            line = await asyncio.to_thread(as_run.last_read, self._as_run_file, position)
+        except OSError:
+            return  # reading on tells of it
+        if line is not None and line.boot == self.condition.boot:
+            self.condition.lines_read = line.n
 
     async def _read_as_run(self) -> None:
         while True:

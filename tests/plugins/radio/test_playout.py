@@ -319,3 +319,21 @@ async def test_a_lost_database_is_made_anew_from_the_hubs_deliveries(fake_statio
         fact = await fake_station.outcome(item)
 
     assert fact.state is AiringState.AIRED
+
+
+async def test_a_restart_of_the_hub_on_a_quiet_radio_raises_no_alarm(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugins.radio.condition._UNREAD_FOR_S", 0.5)
+    async with station.on_duty():
+        await station.outcome(await station.deliver())
+    station.reboot()
+
+    async with station.on_duty():
+        condition = station.plugin._playout.condition
+        await until(lambda: condition.boot and condition.lines_said)
+        for _ in range(4):
+            await station.plugin._playout.step()
+
+    assert condition.lines_read == condition.lines_said
+    assert condition.unread_since is None
