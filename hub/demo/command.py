@@ -99,6 +99,9 @@ async def _play(console: Console, folder: Path, *, once: bool) -> list[str]:
         told.say(f"drop approved files in {ready.root / 'Disetujui'}; listen to {ready.listener_url}")
         await asyncio.to_thread(_drop, samples, ready.root / "Disetujui")
         told.say(f"dropped {', '.join(path.name for path in samples.media)}")
+        told.say(
+            f"a plugin dropped in {ready.plugin_dir}, or a change of {ready.config.name}, restarts the hub with it"
+        )
         await _follow(told, once=once)
         return told.missing() if once else []
 
@@ -107,6 +110,7 @@ async def _follow(told: Demo, *, once: bool) -> None:
     """Tell, look and listen at the same time, until all is found (or for ever, without `once`)."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_tell(told), name="tell"), group.create_task(_listen(told), name="listen")]
+        tasks.append(group.create_task(_restart_for_plugins(told), name="restart for plugins"))
         tasks += [group.create_task(_look_at(told, screen), name=f"look at {screen.id}") for screen in SCREENS]
         while not (once and (not told.missing() or time.monotonic() - told.began > ONCE_WITHIN_S)):
             if ended := next((one.ended for one in told.stage.children if one.ended), ""):
@@ -127,6 +131,23 @@ async def _tell(told: Demo) -> None:
             now = f"transcoding {part:.0%}" if part is not None else f"{told.story.plays} plays proved"
             line.update(now + todo)
             await asyncio.sleep(PACE_S)
+
+
+async def _restart_for_plugins(told: Demo) -> None:
+    """What an administrator does after adding a plugin: restart the service."""
+    known = await asyncio.to_thread(_plugin_state, told.stage)
+    while True:
+        await asyncio.sleep(PACE_S)
+        if (now := await asyncio.to_thread(_plugin_state, told.stage)) != known:
+            known = now
+            await told.stage.restart_hub()
+            told.say(f"[bold]restarted the hub[/] for its plugins; see: siarhub plugins --config {told.stage.config}")
+
+
+def _plugin_state(stage: Stage) -> object:
+    """Changes when a plugin or the settings do."""
+    files = [stage.config, *stage.plugin_dir.rglob("*.py")]
+    return {path: path.stat().st_mtime_ns for path in files if path.exists()}
 
 
 async def _listen(told: Demo) -> None:

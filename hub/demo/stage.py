@@ -55,6 +55,19 @@ class Stage:
     def hub(self) -> Child:
         return self.children[0]
 
+    @property
+    def plugin_dir(self) -> Path:
+        return self.folder / "plugins"
+
+    async def restart_hub(self) -> None:
+        """Stop it in order and start it anew; meanwhile it counts as running."""
+        self.hub.restarting = True
+        try:
+            await self.hub.stop()
+            await self.hub.start()
+        finally:
+            self.hub.restarting = False
+
 
 class Child:
     """A process of the demo, which can be killed and started again; its log is a file, for when it goes wrong."""
@@ -62,6 +75,7 @@ class Child:
     def __init__(self, name: str, command: tuple[str, ...], log: Path) -> None:
         self.name = name
         self.log = log
+        self.restarting = False
         self._command = command
         self._process: asyncio.subprocess.Process | None = None
 
@@ -74,7 +88,7 @@ class Child:
     def ended(self) -> str:
         """Why it is no longer there; '' while it runs."""
         code = self._process.returncode if self._process else None
-        return "" if code is None else f"{self.name} ended with {code}; its log: {self.log}"
+        return "" if code is None or self.restarting else f"{self.name} ended with {code}; its log: {self.log}"
 
     async def start(self) -> None:
         with self.log.open("ab") as file:
@@ -113,8 +127,9 @@ class Child:
 async def stage(folder: Path, *, approval: str = "record") -> AsyncIterator[Stage]:
     """Everything started and answering; all of it is ended after the block, in reverse order."""
     root, state_dir = folder / "srv", folder / "state"
-    for path in (root / "Disetujui", state_dir, folder / "logs", folder / "plugins"):
+    for path in (root / "Disetujui", state_dir, folder / "logs"):
         path.mkdir(parents=True)
+    (folder / "plugins").mkdir(exist_ok=True)
     async with AsyncExitStack() as stack:
         radio = await stack.enter_async_context(local_playout(folder / "radio"))
         recording = folder / "radio" / "listener.wav"
