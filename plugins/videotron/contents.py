@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable
@@ -24,6 +25,12 @@ class Content:
     @property
     def cid(self) -> str:
         return self.blocks.cid
+
+    def stands(self) -> bool:
+        """Whether the file is there, in its length. Blocks."""
+        with contextlib.suppress(OSError):
+            return self.path.stat().st_size == self.blocks.size
+        return False
 
     def read(self, index: int) -> bytes:
         """Block `index`. Blocks the caller. Raises: OSError when the file is gone or shorter than it was."""
@@ -50,10 +57,11 @@ class Library:
     async def load(self, rendition: Rendition) -> Content:
         """The rendition as content. Raises: OSError, Rejected when the file is not what its record says."""
         async with self._loading:
-            if rendition.sha256 not in self._contents:
-                content = await asyncio.to_thread(cut, rendition.path, rendition.sha256, self._block_bytes)
-                self._contents[rendition.sha256] = content
-            return self._contents[rendition.sha256]
+            known = self._contents.pop(rendition.sha256, None)
+            if known is None or known.path != rendition.path or not await asyncio.to_thread(known.stands):
+                known = await asyncio.to_thread(cut, rendition.path, rendition.sha256, self._block_bytes)
+            self._contents[rendition.sha256] = known
+            return known
 
     def keep_only(self, wanted: Iterable[Sha256]) -> None:
         keep = set(wanted)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from hub.api import CurrentDelivery, Delivered, DeliveryState, HubError, ItemNumber, PluginContext, Rendition, Sha256
+from hub.api import CurrentDelivery, Delivered, DeliveryState, HubError, ItemNumber, PluginContext, Sha256
 from plugins.videotron.broker import Broker, Disconnected, Link, Message
 from plugins.videotron.complaints import Complaints
 from plugins.videotron.contents import Content, Library
@@ -51,6 +51,7 @@ class Exchange:
         self._withdrawn: set[ItemNumber] = set()
         self._wanted: dict[str, set[str]] = {}  # by player: the contents in its playlist
         self._serials: dict[str, int] = {}
+        self.lost: dict[ItemNumber, str] = {}  # items of which a file cannot be read now, and why
         self._announced: tuple[Link | None, dict[str, bytes]] = (None, {})
         self.library = Library(settings.block_bytes)
         self.complaints = Complaints(clock=context.clock, log=context.log)
@@ -134,18 +135,26 @@ class Exchange:
 
     async def _contents(self, shown: Sequence[CurrentDelivery]) -> dict[Sha256, Content]:
         contents: dict[Sha256, Content] = {}
-        for rendition in (rendition for current in shown for rendition in current.renditions):
-            if rendition.sha256 not in contents and (content := await self._content(rendition)):
-                contents[rendition.sha256] = content
+        lost: dict[ItemNumber, str] = {}
+        for number, rendition in ((one.item.number, rendition) for one in shown for rendition in one.renditions):
+            if rendition.sha256 in contents:
+                continue
+            try:
+                contents[rendition.sha256] = await self.library.load(rendition)
+            except (OSError, HubError) as error:  # this file alone is left out, and named
+                lost[number] = str(error)
         self.library.keep_only(contents)
+        self._miss(lost)
         return contents
 
-    async def _content(self, rendition: Rendition) -> Content | None:
-        try:
-            return await self.library.load(rendition)
-        except (OSError, HubError) as error:  # this file alone is left out, and named
-            self.complaints.add(rendition.path.name, f"cannot be sent: {error}")
-            return None
+    def _miss(self, lost: dict[ItemNumber, str]) -> None:
+        """Name the items whose files are lost, and have the hub look after them."""
+        new = lost.keys() - self.lost.keys()
+        for number in sorted(new):
+            self._log.error("rendition_was_lost", item=number, reason=lost[number])
+        self.lost = lost
+        if new:
+            self._context.replan()
 
     async def _issue(
         self, store: Store, shown: Sequence[CurrentDelivery], contents: dict[Sha256, Content]

@@ -126,7 +126,7 @@ class VideotronPlugin:
     @hookimpl
     async def hub_health(self) -> Health:
         exchange = self._exchange
-        details = exchange.details() | exchange.complaints.recent()
+        details = exchange.details() | exchange.complaints.recent() | exchange.lost
         if exchange.broker.link is None:
             summary = f"no connection to the broker: {exchange.broker.trouble}"
             return Health(state=HealthState.DOWN, summary=summary, details=details)
@@ -145,6 +145,8 @@ class VideotronPlugin:
             troubles.append(f"{len(offline)} of {len(self._settings.screens)} players not heard: {', '.join(offline)}")
         if ill := [player for player in self._settings.screens if exchange.roster.errors(player)]:
             troubles.append(f"trouble at {', '.join(sorted(ill))}")
+        if exchange.lost:
+            troubles.append(f"a file to show is lost: {', '.join(sorted(exchange.lost))}; order siarhub retry for each")
         if exchange.broker.refused:
             troubles.append("the broker refused something")
         if exchange.complaints.recent():

@@ -295,3 +295,20 @@ async def test_a_delivery_that_was_taken_back_and_comes_again_gets_a_receipt_aga
         station.hub.current.extend(again)
         station.exchange.wake()
         await tools.until(lambda: len(station.hub.facts(Delivered)) == 2)
+
+
+async def test_a_file_that_is_lost_while_it_is_shown_is_named_and_the_hub_asked_to_make_it_again(station, tools):
+    lost = await station.deliver(some_bytes(2))
+    await station.deliver(some_bytes(1), number="IP-2026-11-0002")
+    lost.path.unlink()
+
+    station.exchange.wake()
+    await tools.until(lambda: station.exchange.lost)
+    health = await station.plugin.hub_health()
+
+    assert list(station.exchange.lost) == ["IP-2026-11-0001"]
+    assert "IP-2026-11-0001" in health.summary
+    assert station.hub.replans == 1
+    lost.path.write_bytes(some_bytes(2))
+    station.exchange.wake()
+    await tools.until(lambda: not station.exchange.lost)
