@@ -17,10 +17,11 @@ from hub.api import CurrentDelivery, HubError, Log, Order, Outcome, PluginContex
 from hub.api.service import sd_notify, watchdog_interval_s
 from hub.clock import SystemClock
 from hub.control import Orders
+from hub.intake.claim import Vault
 from hub.intake.service import Intake
 from hub.jobs.engine import Engine
 from hub.journal import Bell, LedgerRecords, PluginJournal, Teller
-from hub.ledger import deliveries
+from hub.ledger import deliveries, items
 from hub.ledger.database import Database
 from hub.media.transcoder import Transcoder
 from hub.messages import catalogue
@@ -75,6 +76,7 @@ class Daemon:
             self._database = Database(self._state_dir / "ledger.db")
             try:
                 self._build()
+                await self._tidy()
                 await self._run_parts()
             finally:
                 self._database.close()
@@ -102,6 +104,13 @@ class Daemon:
             settings=settings.intake, approval=settings.approval, desk=reception, catalogue=say,
             clock=self._clock, log=self._log, zone=self._zone,
         )  # fmt: skip
+
+    async def _tidy(self) -> None:
+        """Copies of refused originals go now, before anything is claimed again."""
+        vault = Vault(self._state_dir / "vault", min_free_bytes=0)
+        known = await self._database.read(items.all_hashes)
+        if forgotten := await asyncio.to_thread(vault.forget_all_but, known):
+            self._log.info("refused_copies_removed", files=forgotten)
 
     async def _run_parts(self) -> None:
         self._plugins.load(self._settings.hub.plugin_dir, self._settings.plugins, self._context_for)

@@ -48,12 +48,12 @@ def _tools() -> Iterator[str]:
 def _folders(settings: Settings) -> Iterator[str]:
     root, names = settings.hub.root, settings.folders
     for folder in (root, *(root / name for name in (names.approved, names.accepted, names.refused))):
-        yield from _writable(folder)
-    yield from _writable(settings.hub.state_dir)
+        yield from _writable(folder, settings)
+    yield from _writable(settings.hub.state_dir, settings)
     approved, accepted = root / names.approved, root / names.accepted
     if approved.is_dir() and accepted.is_dir() and approved.stat().st_dev != accepted.stat().st_dev:
         yield f"{approved} and {accepted} are on different file systems: put them on one, or nothing can be moved"
-    if approved.is_dir():
+    if approved.is_dir() and _is_the_hub(settings):
         yield from _leases(approved)
     for folder in (root, settings.hub.state_dir):
         if folder.is_dir() and (free := shutil.disk_usage(folder).free) < settings.intake.min_free_bytes:
@@ -61,17 +61,25 @@ def _folders(settings: Settings) -> Iterator[str]:
             yield f"{folder}: only {free >> 20} MiB free; intake pauses below {least} MiB"
 
 
-def _writable(folder: Path) -> Iterator[str]:
+def _writable(folder: Path, settings: Settings) -> Iterator[str]:
     if not folder.is_dir():
         remedy = f"make install creates it, or: install -d -o siarhub -g siarhub -m 2770 {folder}"
         yield f"{folder}: no such folder; {remedy}"
         return
+    if not _is_the_hub(settings):
+        return  # what others may write says nothing about the hub
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".siarhub-check-"):
             pass
     except OSError as error:
         who = f"uid {os.getuid()}"
         yield f"{folder}: {who} cannot write there ({error.strerror}); run this as the hub's user, or correct the owner"
+
+
+def _is_the_hub(settings: Settings) -> bool:
+    """Whether this runs as the hub's user, who owns the state folder, or as root."""
+    state_dir = settings.hub.state_dir
+    return os.geteuid() == 0 or (state_dir.is_dir() and state_dir.stat().st_uid == os.geteuid())
 
 
 def _leases(folder: Path) -> Iterator[str]:

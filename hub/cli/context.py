@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 from pydantic import ValidationError
@@ -43,6 +44,14 @@ class Context:
                 click.echo(str(error), err=True)
                 raise SystemExit(WRONG_USAGE) from error
         return self._settings
+
+    @property
+    def root(self) -> Path:
+        return self.all_settings.hub.root
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return self.all_settings.hub.zone
 
     @property
     def hub_state_dir(self) -> Path:

@@ -8,12 +8,12 @@ import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hub.api import Sha256
-from hub.api.files import CHUNK_BYTES, fsync_folder
+from hub.api.files import CHUNK_BYTES, fsync_folder, sha256_of
 from hub.intake.desk import ClaimedFile
 from hub.intake.evidence import Lease, ask_for_writers, evidence_of, opened, refuse_second_names
 from hub.intake.names import display_name
@@ -44,6 +44,18 @@ class Vault:
         incoming.mkdir(parents=True, exist_ok=True)
         for leftover in incoming.iterdir():
             leftover.unlink(missing_ok=True)
+
+    def forget_all_but(self, known: Container[str]) -> int:
+        """Remove the copies of what was refused; returns how many. Only while nothing is being claimed. Blocks."""
+        forgotten = [
+            path
+            for folder in self.folder.glob("[0-9a-f][0-9a-f]")
+            for path in folder.iterdir()
+            if path.name not in known
+        ]
+        for path in forgotten:
+            path.unlink()
+        return len(forgotten)
 
     async def claim(self, inbox: Path, settled: Settled) -> ClaimedFile:
         """Copy a settled file. Raises: ChangedMeanwhile, NoSpace, Refusal, OSError; nothing stays in the vault then."""
@@ -98,7 +110,7 @@ class Vault:
         try:
             path.hardlink_to(temporary)
         except FileExistsError:
-            if path.stat().st_size != temporary.stat().st_size:  # damaged since: the fresh copy is right
+            if sha256_of(path) != digest:  # damaged since: the fresh copy is right
                 temporary.replace(path)
         fsync_folder(folder)
         return path

@@ -6,6 +6,7 @@ WAL with `synchronous=FULL`: with NORMAL, SQLite keeps the file sound but a powe
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -79,6 +80,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
     Raises: LedgerError when the file is damaged, newer than this program, or cannot promise durability.
     """
+    _create(path)
     with _opened(path) as connection:
         _check_kind(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -89,6 +91,18 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             raise LedgerError(_damaged(path, " ".join(verdict.split())))
         migrate(connection, path)
     return connection
+
+
+def _create(path: Path) -> None:
+    """A new ledger is for its group too: persons' orders are rows in it. SQLite's side files take over its mode."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror}; check the disk, the owner and the mode of its folder") from error
+    os.fchmod(fd, 0o660)
+    os.close(fd)
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:

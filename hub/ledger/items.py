@@ -68,6 +68,11 @@ def all_items(db: sqlite3.Connection, states: Iterable[ItemState] = tuple(ItemSt
     return [_from_row(db, row) for row in rows.fetchall()]
 
 
+def all_hashes(db: sqlite3.Connection) -> frozenset[str]:
+    """The hashes of every original that was ever accepted."""
+    return frozenset(row["sha256"] for row in db.execute("SELECT DISTINCT sha256 FROM asset"))
+
+
 def asset(db: sqlite3.Connection, sha256: str) -> Asset | None:
     """The asset with these bytes, as it was first dropped."""
     row = db.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import click
 
@@ -80,12 +80,11 @@ def _folders(context: CommandContext) -> list[tuple[str, Path]]:
 
 
 def _root(context: CommandContext) -> Path:
-    from plugins.archive.environment import recall_root
     from plugins.archive.settings import ArchiveSettings
 
-    settings = context.settings("archive", ArchiveSettings)
-    root = recall_root(context.state_dir("archive"), settings.folder) if isinstance(settings, ArchiveSettings) else None
-    if root is None:
+    settings = cast(ArchiveSettings, context.settings("archive", ArchiveSettings))
+    root = context.root / settings.folder  # an absolute one stays as it is
+    if not root.is_dir():
         _say_no("the archive has not been opened yet: start the hub once (siarhub run)")
     return root
 

@@ -35,7 +35,7 @@ from hub.api import (
 )
 from plugins.archive.bag import BagDamaged
 from plugins.archive.cabinet import Cabinet, Place
-from plugins.archive.environment import problems_of, remember_root
+from plugins.archive.environment import problems_of
 from plugins.archive.ledgerbook import Ledgerbook
 from plugins.archive.months import Month
 from plugins.archive.one_thread import OneThread
@@ -171,7 +171,6 @@ class ArchivePlugin:
         try:
             await self._run(self._cabinet.open)
             await self._book.open()
-            await self._run(remember_root, self._context.state_dir, self._root)
         except _BLOCKING as error:
             raise self._retry_later(error) from error
         self._ready = True

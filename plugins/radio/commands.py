@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -69,8 +68,7 @@ def check(hub: CommandContext) -> None:
 
 
 def _log(hub: CommandContext) -> RadioLog:
-    zone = getattr(hub, "zone", None) or ZoneInfo("Asia/Makassar")
-    return RadioLog(state_dir=hub.state_dir("radio"), zone=zone)
+    return RadioLog(state_dir=hub.state_dir("radio"), zone=hub.zone)
 
 
 def _now(log: RadioLog) -> datetime:

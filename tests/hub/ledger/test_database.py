@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -198,3 +199,13 @@ async def test_the_ledgers_own_errors_bear_its_name(ledger: Path) -> None:
         await database.read(lambda db: db.execute("DELETE FROM observer"))
 
     database.close()
+
+
+def test_a_new_ledger_is_for_its_group_too_whatever_the_umask(ledger: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        open_for_writing(ledger).close()
+    finally:
+        os.umask(before)
+
+    assert ledger.stat().st_mode & 0o777 == 0o660

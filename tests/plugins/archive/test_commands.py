@@ -17,6 +17,7 @@ from plugins.archive.settings import ArchiveSettings
 @dataclass
 class Context:
     state: Path
+    root: Path
     orders: list[tuple[str, Mapping[str, str]]]
 
     def settings(self, plugin: str, model: Any) -> Any:
@@ -34,7 +35,7 @@ class Context:
 async def context(archive, played) -> Context:
     archive.add_item()
     await archive.plugin.hub_facts(entries=archive.tell(played()))
-    return Context(state=archive.state, orders=[])
+    return Context(state=archive.state, root=archive.root.parent, orders=[])
 
 
 def run(context: Context, *args: str) -> Result:
@@ -77,4 +78,4 @@ def test_wrong_usage_and_an_unknown_month_have_their_own_exit_codes(context: Con
     assert run(context, "verify", "November").exit_code == 2
     assert run(context, "verify", "2031-01").exit_code == 1
     assert run(context, "report", "2031-01").exit_code == 1
-    assert run(Context(state=tmp_path, orders=[]), "list").exit_code == 1
+    assert run(Context(state=tmp_path, root=tmp_path, orders=[]), "list").exit_code == 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from click.testing import CliRunner
 
@@ -18,6 +19,7 @@ from tests.plugins.radio.conftest import Station, until
 class Hub:
     folder: Path
     chosen: RadioSettings
+    zone: ZoneInfo
 
     def settings(self, plugin: str, model: Any) -> RadioSettings:
         return self.chosen
@@ -27,7 +29,7 @@ class Hub:
 
 
 def run(folder: Path, *arguments: str, settings: RadioSettings | None = None) -> Any:
-    return CliRunner().invoke(radio, arguments, obj=Hub(folder, settings or RadioSettings()))
+    return CliRunner().invoke(radio, arguments, obj=Hub(folder, settings or RadioSettings(), ZoneInfo("Asia/Makassar")))
 
 
 async def test_plan_queue_and_as_run_show_what_was_and_what_comes(fake_station: Station, tmp_path: Path) -> None:

@@ -1,0 +1,19 @@
+"""The vault keeps what was accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hub.intake.claim import Vault
+
+
+def test_copies_of_what_was_refused_are_forgotten_and_the_others_kept(tmp_path: Path) -> None:
+    vault = Vault(tmp_path, min_free_bytes=0)
+    vault.prepare()
+    for digest in ("aa" + "0" * 62, "bb" + "1" * 62):
+        (tmp_path / digest[:2]).mkdir()
+        (tmp_path / digest[:2] / digest).write_text("original")
+
+    assert vault.forget_all_but({"aa" + "0" * 62}) == 1
+
+    assert [path.name for path in tmp_path.glob("??/*")] == ["aa" + "0" * 62]
