@@ -1,11 +1,7 @@
-"""Kills the filing of one item at every system call that can change a disk, and judges what the next start makes of it.
-
-Run it as `python -m tests.faults.archive_sweep [--short]`; it prints `name  points  lost  doubled  damaged`.
-"""
+"""Kills the filing of one item at every system call that can change a disk, and judges what the next start makes of it."""
 
 from __future__ import annotations
 
-import argparse
 import collections
 import os
 import re
@@ -15,13 +11,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from plugins.archive.bag import BagDamaged
 from plugins.archive.cabinet import bags, items_of
 from plugins.archive.verify import verify
 from tests.faults import archive_worker as worker
+from tests.faults.row import Judged, Row, row_of
 
 CALLS = (
     "openat", "write", "pwrite64", "copy_file_range", "sendfile", "fallocate", "ftruncate", "fsync", "fdatasync",
@@ -32,34 +28,14 @@ REPOSITORY = Path(__file__).parents[2]
 SHORT_STEP = 17
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One line of `make faults`."""
-
-    name: str
-    points: int
-    lost: int
-    doubled: int
-    damaged: int
-
-    @property
-    def passed(self) -> bool:
-        return self.points > 0 and not (self.lost or self.doubled or self.damaged)
-
-    def __str__(self) -> str:
-        return f"{self.name}  {self.points}  {self.lost}  {self.doubled}  {self.damaged}"
-
-
 def main(short: bool = False) -> Row:
     """Sweep over every point (every seventeenth when short), for the first item of a month and for a later one."""
     if shutil.which("strace") is None:
         raise RuntimeError("strace is missing: apt-get install strace")
-    judged = [judgement for earlier in (0, 1) for judgement in _sweep(earlier, short=short)]
-    lost, doubled, damaged = (sum(kind) for kind in zip(*judged, strict=True))
-    return Row(name="archive-append", points=len(judged), lost=lost, doubled=doubled, damaged=damaged)
+    return row_of("archive-append", (one for earlier in (0, 1) for one in _sweep(earlier, short=short)))
 
 
-def _sweep(earlier: int, *, short: bool) -> Iterator[tuple[bool, bool, bool]]:
+def _sweep(earlier: int, *, short: bool) -> Iterator[Judged]:
     with tempfile.TemporaryDirectory(prefix="archive-sweep-") as scratch:
         seed = Path(scratch, "seed")
         seed.mkdir()
@@ -75,7 +51,7 @@ def _sweep(earlier: int, *, short: bool) -> Iterator[tuple[bool, bool, bool]]:
             try:
                 yield _judge(folder, earlier + 1)
             except (BagDamaged, OSError):
-                yield False, False, True
+                yield Judged(damaged=True)
             shutil.rmtree(folder)
 
 
@@ -98,8 +74,8 @@ def _points(seed: Path, scratch: Path, count: int) -> list[tuple[str, int]]:
     return points
 
 
-def _judge(folder: Path, count: int) -> tuple[bool, bool, bool]:
-    """(lost, doubled, damaged) after the next start: nothing torn, and the item filed once by trying again."""
+def _judge(folder: Path, count: int) -> Judged:
+    """After the next start: nothing torn, and the item filed once by trying again."""
     cabinet = worker.open_cabinet(folder)
     damaged = any(_is_damaged(bag.folder) or _is_torn(bag.folder) for _, bag in bags(folder / "Arsip") if bag.exists)
     for number in range(1, count + 1):
@@ -109,7 +85,7 @@ def _judge(folder: Path, count: int) -> tuple[bool, bool, bool]:
     found = [items_of(bag.manifest()).keys() for _, bag in bags(folder / "Arsip")]
     filed = [number for numbers in found for number in numbers]
     lost = any(worker.number_of(number) not in filed for number in range(1, count + 1))
-    return lost, len(folders) > count or len(filed) > count, damaged
+    return Judged(lost=lost, doubled=len(folders) > count or len(filed) > count, damaged=damaged)
 
 
 def _is_damaged(folder: Path) -> bool:
@@ -139,11 +115,3 @@ def _run_worker(folder: Path, count: int, *strace: str) -> int:
     if done.returncode and "inject=" not in " ".join(strace):
         raise RuntimeError(done.stderr)
     return done.returncode
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="every seventeenth point only")
-    row = main(short=parser.parse_args().short)
-    print(row)  # noqa: T201 - its purpose
-    sys.exit(0 if row.passed else 1)
