@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -30,6 +30,7 @@ from hub.api import (
     Rendition,
     RetryLater,
 )
+from hub.api.files import sha256_of
 from hub.jobs.engine import Effect, Work
 from hub.jobs.retry import Decision, GiveUp
 from hub.jobs.settings import JobSettings
@@ -43,6 +44,10 @@ from hub.plugin_host.host import PluginHost
 PLUGIN_DOWN = timedelta(minutes=5)
 DISK_FULL = timedelta(minutes=1)
 LONGEST_TICK_S = 30.0
+
+Lost = Sequence[tuple[deliveries.DeliveryRow, tuple[Rendition, ...]]]
+Look = Callable[[tuple[Rendition, ...]], tuple[Rendition, ...]]
+_HELD = (DeliveryState.READY, DeliveryState.HANDED_OVER, DeliveryState.DELIVERED, DeliveryState.PLAYED)
 
 
 class Workflow:
@@ -91,12 +96,15 @@ class Workflow:
         own = {asset.sha256 for asset in item.assets}
         if foreign := [want.asset for delivery in wanted for want in delivery.wants if want.asset not in own]:
             raise Rejected(f"{plugin} wants a file that is not of {item.number}: {foreign[0]}")
+        lost = await self._lost(item.number, _missing, (plugin,), _HELD)
 
         def effect(db: sqlite3.Connection) -> None:
             now = self._clock.now()
             if (fresh := items.get(db, item.number)) is None or fresh.state not in items.LIVE:
                 return
             deliveries.plan(db, fresh, plugin, wanted, now=now, transcode_at=now + self._gather)
+            for row, renditions in lost:
+                self._make_again(db, fresh, plugin, row.delivery.key, renditions)
             if not jobs.plans_left(db, item.number):
                 for asset in deliveries.assets_wanted(db, item.number):
                     jobs.hasten_transcode(db, asset, now=now)
@@ -152,8 +160,9 @@ class Workflow:
         return await self._database.write(self._withdraw, number, reason, who)
 
     async def retry(self, number: str) -> Outcome:
-        """Try everything of an item again that had been given up."""
-        return await self._database.write(self._retry, number)
+        """Try everything of an item again that had been given up, and make again what is damaged on the disk."""
+        lost = await self._lost(number, _damaged, self._host.names, (*_HELD, DeliveryState.FAILED))
+        return await self._database.write(self._retry, number, lost)
 
     async def order(self, order: Order) -> Outcome:
         """Carry out a person's order: the hub's own here, a plugin's by the plugin that its name begins with."""
@@ -216,11 +225,15 @@ class Workflow:
             jobs.queue_withdraw(db, item, plugin, reason, now=now)
         return Outcome(done=True, message=say("{number} is withdrawn.", number=number))
 
-    def _retry(self, db: sqlite3.Connection, number: str) -> Outcome:
+    def _retry(self, db: sqlite3.Connection, number: str, lost: Lost) -> Outcome:
         item, now = items.get(db, number), self._clock.now()
         if item is None:
             return Outcome(done=False, message=self._catalogue("There is no item {number}.", number=number))
-        again = deliveries.reopen_failed(db, item, now=now) if item.state in items.LIVE else 0
+        again = 0
+        if item.state in items.LIVE:
+            for row, renditions in lost:
+                self._make_again(db, item, row.plugin, row.delivery.key, renditions)
+            again = len(lost) + deliveries.reopen_failed(db, item, now=now)
         again += jobs.revive(db, item.number, now=now)
         if item.state not in items.LIVE and not again:  # a withdrawal that was given up is tried again
             return Outcome(done=False, message=f"{number} is {item.state}; drop it again to show it again")
@@ -275,9 +288,15 @@ class Workflow:
         now = self._clock.now()
         for rendition in lost:
             deliveries.rendition_lost(db, rendition.asset, rendition.profile)
-        if row := deliveries.get(db, plugin, key):
+        row = deliveries.get(db, plugin, key)
+        if row is not None and row.state not in (DeliveryState.WITHDRAWN, DeliveryState.EXPIRED):
             deliveries.change(db, row, DeliveryState.PLANNED, "a rendition was lost and is made again", now=now)
             deliveries.advance(db, item, plugin, row.delivery, now=now, transcode_at=now)
+
+    async def _lost(self, number: str, look: Look, plugins: Collection[str], states: Collection[DeliveryState]) -> Lost:
+        """The item's deliveries whose files are no longer what was made: a restored backup, a failing disk."""
+        made = await self._database.read(_made, number, plugins, states)
+        return await asyncio.to_thread(lambda: [(row, lost) for row, renditions in made if (lost := look(renditions))])
 
     async def _item(self, job: Job) -> Item:
         item = await self._database.read(items.get, job.item)
@@ -306,6 +325,17 @@ def _forget_if_over(job: Job, db: sqlite3.Connection) -> None:
 
 def _missing(renditions: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
     return tuple(one for one in renditions if not one.path.is_file() or one.path.stat().st_size != one.media.size_bytes)
+
+
+def _damaged(renditions: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
+    """As `_missing`, but every byte is looked at: for a person who says that something is wrong."""
+    missing = _missing(renditions)
+    return tuple(one for one in renditions if one in missing or sha256_of(one.path) != one.sha256)
+
+
+def _made(db: sqlite3.Connection, number: str, plugins: Collection[str], states: Collection[DeliveryState]) -> Lost:
+    rows = [row for row in deliveries.of_item(db, number) if row.plugin in plugins and row.state in states]
+    return [(row, deliveries.renditions_of(db, row.plugin, row.delivery.key) or ()) for row in rows]
 
 
 def _replan(db: sqlite3.Connection, plugin: str, clock: Clock) -> None:

@@ -520,3 +520,68 @@ async def test_with_the_real_transcoder_sound_comes_out_and_damage_is_told(tmp_p
 
 def test_the_host_used_here_is_the_real_one(world: World) -> None:
     assert type(world.host) is PluginHost
+
+
+async def test_a_rendition_lost_after_its_delivery_is_made_again_at_the_next_plan(world: World, screens: Place) -> None:
+    item = await world.accept()
+    await world.settle()
+    for path in world.kitchen.folder.iterdir():
+        path.unlink()
+
+    await world.workflow.replan("screens")
+    await world.settle()
+
+    assert len(world.kitchen.runs) == 2
+    assert await world.states(item) == {"screens/one": "delivered", "screens/two": "delivered"}
+    assert all(held[0].path.is_file() for held in screens.holds.values())
+
+
+async def test_a_whole_rendition_is_not_made_again_by_a_plan_or_a_retry(world: World, screens: Place) -> None:
+    item = await world.accept()
+    await world.settle()
+
+    await world.workflow.replan("screens")
+    await world.workflow.retry(item.number)
+    await world.settle()
+
+    assert len(world.kitchen.runs) == 1
+    assert screens.calls.count(f"deliver {item.number}/one") == 1
+
+
+async def test_a_retry_makes_a_damaged_rendition_again_although_its_size_is_right(world: World, screens: Place) -> None:
+    async def refuse(delivery: Delivery) -> None:
+        raise Rejected("not the rendition that was verified")
+
+    item = await world.accept()
+    await world.settle()
+    for path in world.kitchen.folder.iterdir():
+        path.chmod(0o644)
+        path.write_bytes(bytes(path.stat().st_size))
+    screens.on_deliver = refuse
+
+    screens.on_deliver = None
+    outcome = await world.workflow.retry(item.number)
+    await world.settle()
+
+    assert outcome.done
+    assert len(world.kitchen.runs) == 2
+    assert await world.states(item) == {"screens/one": "delivered", "screens/two": "delivered"}
+
+
+async def test_a_delivery_that_failed_for_a_damaged_rendition_has_a_way_out(world: World, screens: Place) -> None:
+    async def refuse(delivery: Delivery) -> None:
+        raise Rejected("not the rendition that was verified")
+
+    screens.on_deliver = refuse
+    item = await world.accept()
+    await world.settle()
+    for path in world.kitchen.folder.iterdir():
+        path.chmod(0o644)
+        path.write_bytes(bytes(path.stat().st_size))
+    screens.on_deliver = None
+
+    await world.workflow.retry(item.number)
+    await world.settle()
+
+    assert len(world.kitchen.runs) == 2
+    assert await world.states(item) == {"screens/one": "delivered", "screens/two": "delivered"}
