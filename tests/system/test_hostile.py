@@ -46,6 +46,11 @@ PLUGINS = {
         async def hub_health(self) -> Health:
             return "sehat"
         """,
+    "bingung": """
+        @hookimpl
+        async def hub_check_item(self, draft: Draft) -> Sequence[str]:
+            raise ValueError("bingung")
+        """,
     "macet": """
         done = False
 
@@ -68,7 +73,7 @@ HEAD = """\
 import asyncio, time
 from collections.abc import Sequence
 from hub.api import *
-from hub.api import hookimpl, Item, Delivery, Service, Health, JournalEntry, PluginSettings
+from hub.api import hookimpl, Item, Delivery, Draft, Service, Health, JournalEntry, PluginSettings
 
 class Plugin:
     Settings = type("Settings", (PluginSettings,), {"__module__": "elsewhere"})
@@ -82,6 +87,7 @@ async def test_the_hub_says_what_is_wrong_around_it_and_goes_on_by_itself(chain:
     await _a_second_hub_is_turned_away(chain)
     await _a_missing_broker_is_named_and_waited_for(chain)
     await _a_player_that_lies_changes_nothing(chain, tmp_path)
+    await _lost_renditions_are_made_again(chain)
     await _a_full_disk_pauses_intake(chain, tmp_path)
     await _broken_plugins_harm_nobody_and_are_named(chain, tmp_path)
 
@@ -166,6 +172,21 @@ async def _a_missing_broker_is_named_and_waited_for(chain: Chain) -> None:
     assert not chain.stage.hub.ended
     await chain.stage.broker.start()
     await chain.until("connected again", lambda: _health(chain, "videotron") == "ok")
+
+
+async def _lost_renditions_are_made_again(chain: Chain) -> None:
+    """As after the restore of a backup that left out what can be made again, with new machines at the screens."""
+    for child in (*chain.stage.children[1:], chain.stage.hub):
+        await child.stop()
+    for folder in (*chain.stage.folder.glob("player-*/"), chain.stage.state_dir / "renditions"):
+        await asyncio.to_thread(shutil.rmtree, folder)
+    before = len(chain.facts(Played))
+
+    await _start(chain)
+    for child in chain.stage.children[1:]:
+        await child.start()
+
+    await chain.until("played on both", lambda: len({one.destination for one in chain.facts(Played)[before:]}) == 2)
 
 
 async def _a_full_disk_pauses_intake(chain: Chain, folder: Path) -> None:
