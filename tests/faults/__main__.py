@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 
 from tests.faults.row import Row
@@ -16,6 +17,7 @@ SWEEPS = {
     "hub": "hub_sweep",
     "player": "player_sweep",
     "radio": "radio_sweep",
+    "disk": "disk_sweep",
 }
 HEADER = "name  points  lost  doubled  damaged"
 
@@ -26,7 +28,7 @@ def main() -> int:
     if not options.json:
         say(HEADER)
     passed = True
-    for name in [options.only] if options.only else SWEEPS:
+    for name in [options.only] if options.only else _possible():
         row = run(name, short=options.short)
         say(json.dumps(row.as_json) if options.json else str(row))
         passed = passed and row.points > 0 and not (row.lost or row.doubled or row.damaged)
@@ -37,6 +39,14 @@ def run(name: str, *, short: bool) -> Row:
     """The row of one sweep. Sweeps are imported when they are run: each needs other programs."""
     row = importlib.import_module(f"tests.faults.{SWEEPS[name]}").main(short)
     return Row(name=row.name, points=row.points, lost=row.lost, doubled=row.doubled, damaged=row.damaged)
+
+
+def _possible() -> list[str]:
+    """All sweeps, but for the one of the full disk where nobody may mount a small one."""
+    if os.geteuid() == 0:
+        return list(SWEEPS)
+    print("disk: left out, it mounts a small disk and so needs root", file=sys.stderr)  # noqa: T201 - its purpose
+    return [name for name in SWEEPS if name != "disk"]
 
 
 def say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Kills the filing of one item at every system call that can change a disk, and judges what the next start makes of it."""
+"""Kills the filing of one item at every system call that can change a disk, and judges what the next start finds."""
 
 from __future__ import annotations
 

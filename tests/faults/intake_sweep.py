@@ -23,26 +23,26 @@ from tests.faults.row import Judged, Row, row_of
 DROPS = ("gambar.png", "paket")
 WITHIN_S = 60.0
 THIN = 4  # of the writes to SQLite's log every fourth: a transaction is many
-SHORT_POINTS = 5
+SHORT_POINTS = 4
 LOG = "hub.log"
 
 
 def main(short: bool = False) -> Row:
-    """Sweep over every point (five when short)."""
+    """Sweep over every point (four when short)."""
     strace.needed()
     with tempfile.TemporaryDirectory(prefix="intake-sweep-") as scratch:
         return row_of("intake-accept", _sweep(Path(scratch), short=short))
 
 
 def _sweep(scratch: Path, *, short: bool) -> Iterator[Judged]:
-    seed = _make_seed(scratch)
+    seed = make_seed(scratch)
     chosen = _chosen(_points(scratch, seed), short=short)
     met = 0
     for point in chosen:
         folder = _copy_of(seed, scratch / "victim")
         if _kill_at(folder, point):
             met += 1
-            yield judge(folder, seed, str(point))
+            yield _judge(folder, seed, str(point))
         shutil.rmtree(folder)
     if met * 2 < len(chosen):
         raise RuntimeError(f"only {met} of {len(chosen)} points were met: the sweep proves nothing")
@@ -50,9 +50,9 @@ def _sweep(scratch: Path, *, short: bool) -> Iterator[Judged]:
 
 def _points(scratch: Path, seed: Path) -> list[strace.Point]:
     folder, trace = _copy_of(seed, scratch / "trial"), scratch / "trace"
-    hub = _hub(folder)
+    hub = hub_of(folder)
     hub.start(strace.tracing(trace))
-    came = hub.wait_until(lambda: _quiet(folder), WITHIN_S)
+    came = hub.wait_until(lambda: quiet(folder), WITHIN_S)
     hub.stop()
     if not came:
         raise RuntimeError(f"the hub did not take the drops in: {hub.words()}")
@@ -70,9 +70,9 @@ def _chosen(points: list[strace.Point], *, short: bool) -> list[strace.Point]:
 
 def _kill_at(folder: Path, point: strace.Point) -> bool:
     """Whether the hub was killed there; a thread may do more or less work than in the trial."""
-    hub = _hub(folder)
+    hub = hub_of(folder)
     hub.start(strace.killing(point))
-    hub.wait_until(lambda: _quiet(folder), WITHIN_S)
+    hub.wait_until(lambda: quiet(folder), WITHIN_S)
     hub.wait_until(lambda: False, 0.3)
     if hub.killed:
         return True
@@ -80,27 +80,32 @@ def _kill_at(folder: Path, point: strace.Point) -> bool:
     return False
 
 
-def judge(folder: Path, seed: Path, what: str) -> Judged:
-    """Start the hub again, and look at what a user sees when it is quiet."""
-    hub = _hub(folder)
+def _judge(folder: Path, seed: Path, what: str) -> Judged:
+    """Start the hub again, and look when it is quiet."""
+    hub = hub_of(folder)
     hub.start()
     try:
-        if not hub.wait_until(lambda: _quiet(folder), WITHIN_S):
+        if not hub.wait_until(lambda: quiet(folder), WITHIN_S):
             return Judged(lost=True, why=f"{what}: not quiet again; {hub.words()}")
     finally:
         hub.stop()
+    return look(folder, seed, what)
+
+
+def look(folder: Path, seed: Path, what: str) -> Judged:
+    """What a user sees of the drops, compared with how they lay in the seed's inbox."""
     if problem := _damage(folder):
         return Judged(damaged=True, why=f"{what}: {problem}")
     dropped = Counter(_digests(seed / "srv" / "Disetujui"))
     kept = Counter(_digests(folder / "srv" / "Diterima"))
     refused = [path.name for path in (folder / "srv" / "Ditolak").rglob("*")]
     receipts = Counter(path.name for path in (folder / "srv" / "Diterima").rglob("*.tanda-terima.txt"))
-    lost = dropped - kept or set(f"{name}.tanda-terima.txt" for name in DROPS) - set(receipts)
+    lost = dropped - kept or {f"{name}.tanda-terima.txt" for name in DROPS} - set(receipts)
     doubled = kept - dropped or refused or sum(receipts.values()) > len(DROPS) or _numbers(folder) != _expected(folder)
     return Judged(lost=bool(lost), doubled=bool(doubled), why=f"{what}: {lost or ''} {doubled or ''} {refused}")
 
 
-def _quiet(folder: Path) -> bool:
+def quiet(folder: Path) -> bool:
     """Both drops are accepted, moved, and closed."""
     inbox = folder / "srv" / "Disetujui"
     if any((inbox / name).exists() for name in (*DROPS, "gambar.txt")):
@@ -165,19 +170,20 @@ def _items(folder: Path) -> list[items.Item]:
 
 
 def _digests(folder: Path) -> Iterator[str]:
-    """Of every file that a person dropped, sidecars too; not of the hub's texts, nor of one that a kill left half written."""
+    """Of every file that a person dropped, sidecars too; not of the hub's texts, whole or half written."""
     for path in folder.rglob("*"):
         ours = path.name.endswith((".tanda-terima.txt", "BACA-SAYA.txt", "contoh-info.txt", ".tmp"))
         if path.is_file() and not ours:
             yield hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _hub(folder: Path) -> Victim:
-    config = write_config(folder / "siarhub.toml", hub_tables(folder))
+def hub_of(folder: Path, **intake: object) -> Victim:
+    """The hub of that folder; `intake` goes into its table."""
+    config = write_config(folder / "siarhub.toml", hub_tables(folder, **intake))
     return Victim(("siarhub", "run", "--config", str(config)), folder / LOG)
 
 
-def _make_seed(scratch: Path) -> Path:
+def make_seed(scratch: Path) -> Path:
     """A hub that never ran, with a file and its sidecar, and a folder, in its inbox."""
     inbox = scratch / "seed" / "srv" / "Disetujui"
     (inbox / "paket").mkdir(parents=True)
