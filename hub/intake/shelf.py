@@ -98,6 +98,7 @@ class Shelf:
     def refuse(self, names: Sequence[str], *, name: str, reason: str, digests: frozenset[Sha256]) -> RefusedMove:
         """Move to Ditolak with the reason; call `forget` when the desk knows. Raises: as `accept`."""
         with self._naming:
+            self.refused.mkdir(exist_ok=True)  # somebody may have tidied it away
             targets = free_names(names, self._taken_in_refused)
             inodes = [(self.inbox / n).lstat().st_ino for n in names]
             move = RefusedMove(

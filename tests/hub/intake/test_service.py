@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import stat
 import sys
@@ -83,6 +84,20 @@ async def test_a_refused_file_can_be_dragged_back_with_its_reason(place: Any, ev
         await eventually(lambda: place.desk.placed)
     assert place.left() == set()
     assert place.refused_names() == set()
+
+
+async def test_people_may_tidy_away_the_folders_of_what_is_done(place: Any, eventually: Any) -> None:
+    async with place.running() as intake:
+        await eventually(lambda: place.refused.is_dir() and intake.status().watch.value != "starting")
+        shutil.rmtree(place.refused)
+        shutil.rmtree(place.root / "Diterima")
+
+        place.drop("kosong.mp4", b"")
+        place.drop("klip.mp4")
+
+        await eventually(lambda: place.desk.refusals and place.desk.placed)
+    assert place.refused_names() == {"kosong.mp4", "kosong.mp4.alasan.txt"}
+    assert "klip.mp4" in place.accepted_names()
 
 
 async def test_a_bad_sidecar_is_refused_together_with_its_media(place: Any, eventually: Any) -> None:
