@@ -59,16 +59,16 @@ def _title_of(submission: Submission) -> str:
 def _window(sidecar: Sidecar, default_days: int, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
     start = sidecar.start or now
     end = sidecar.end or max(start, now) + timedelta(days=default_days)
+    if end <= now:
+        raise Refusal(
+            "The item's time ended at {end}, so it would never be shown. Please correct Selesai and drop it again.",
+            end=_last(end, zone),
+        )
     if start >= end:
         raise Refusal(
             "The item would begin ({start}) after its end ({end}). Please correct Mulai or Selesai and drop it again.",
             start=_local(start, zone),
-            end=_local(end, zone),
-        )
-    if end <= now:
-        raise Refusal(
-            "The item's time ended at {end}, so it would never be shown. Please correct Selesai and drop it again.",
-            end=_local(end, zone),
+            end=_last(end, zone),
         )
     return start, end
 
@@ -97,3 +97,9 @@ def _shows(asset: Asset) -> bool:
 
 def _local(moment: datetime, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%d-%m-%Y %H:%M}"
+
+
+def _last(end: datetime, zone: ZoneInfo) -> str:
+    """An end as people write it: a date without a time means that whole day, so midnight is not said as the next."""
+    local = end.astimezone(zone)
+    return _local(end - timedelta(minutes=1) if not (local.hour or local.minute) else end, zone)

@@ -98,3 +98,12 @@ def test_an_approval_of_today_counts_by_the_local_day() -> None:
     assert NOON.astimezone(ZoneInfo("Asia/Makassar")).date() == date(2026, 11, 22)
     assert draft(sidecar=replace(PROOF, approval_date=date(2026, 11, 22))).approval is not None
     assert datetime(2026, 11, 22, 16, tzinfo=UTC) > NOON
+
+
+def test_an_end_in_the_past_is_told_as_it_was_written_and_not_as_a_late_beginning() -> None:
+    over = replace(PROOF, end=datetime(2019, 12, 31, 16, tzinfo=UTC))  # "Selesai: 31 Desember 2019", WITA
+
+    with pytest.raises(Refusal) as refused:
+        draft(sidecar=over)
+
+    assert "ended at 31-12-2019 23:59" in str(refused.value)
