@@ -16,8 +16,8 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -72,7 +72,7 @@ async def _script(folder: Path, clips: list[Path]) -> Cost:
         began = time.monotonic()
         for clip in clips:
             shutil.copyfile(clip, inbox / clip.name)
-        await _until((out / "finished").exists)
+        await until((out / "finished").exists)
         wall = time.monotonic() - began
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)  # inotifywait would wait for one more event
@@ -82,7 +82,7 @@ async def _script(folder: Path, clips: list[Path]) -> Cost:
 
 
 async def _hub(folder: Path, clips: list[Path], *, idle: bool) -> tuple[Cost, float, float, tuple[float, float]]:
-    async with _running(folder) as hub:
+    async with running(folder) as hub:
         resting = await _rest(hub.pid) if idle else (0.0, 0.0)
         (own_before, tools_before), began = cpu_of(hub.pid), time.monotonic()
         for clip in clips:
@@ -90,7 +90,7 @@ async def _hub(folder: Path, clips: list[Path], *, idle: bool) -> tuple[Cost, fl
             sidecar = f"Mulai: {begin}\nSaluran: videotron, radio\n"
             (folder / "srv" / "Disetujui" / f"{clip.stem}.txt").write_text(sidecar)
             shutil.copyfile(clip, folder / "srv" / "Disetujui" / clip.name)
-        await _until(lambda: _delivered(folder / "state" / "ledger.db") == len(clips))
+        await until(lambda: _delivered(folder / "state" / "ledger.db") == len(clips))
         wall, (own, tools) = time.monotonic() - began, cpu_of(hub.pid)
     own_cpu, tools_cpu = own - own_before, tools - tools_before
     return Cost(wall_s=wall, cpu_s=own_cpu + tools_cpu), own_cpu, tools_cpu, resting
@@ -104,25 +104,24 @@ async def _rest(pid: int) -> tuple[float, float]:
 
 
 @asynccontextmanager
-async def _running(folder: Path) -> AsyncIterator[Child]:
+async def running(folder: Path, screens: Sequence[str] = ("screen",)) -> AsyncIterator[Child]:
+    """A hub with a broker and a player for each screen, started and at rest."""
     (folder / "srv" / "Disetujui").mkdir(parents=True)
-    async with local_broker(folder / "broker", ["screen"]) as broker:
-        (folder / "siarhub.toml").write_text(_settings(folder, broker))
-        (folder / "player.toml").write_text(_player(folder, broker))
+    async with AsyncExitStack() as stack:
+        broker = await stack.enter_async_context(local_broker(folder / "broker", screens))
+        (folder / "siarhub.toml").write_text(_settings(folder, broker, screens))
         hub = Child("hub", ("siarhub", "run", "--config", str(folder / "siarhub.toml")), folder / "hub.log")
-        player = Child("player", ("siarhub-player", "run", "--config", str(folder / "player.toml")), folder / "p.log")
-        await hub.start()
-        await player.start()
-        try:
-            await _until((folder / "state" / "status.json").exists)
-            await asyncio.sleep(3.0)  # start-up is not what is measured
-            yield hub
-        finally:
-            await hub.stop()
-            await player.stop()
+        players = [_player(folder, broker, screen) for screen in screens]
+        for child in (hub, *players):
+            stack.push_async_callback(child.stop)
+            await child.start()
+        await until((folder / "state" / "status.json").exists)
+        await asyncio.sleep(3.0)  # start-up is not what is measured
+        yield hub
 
 
-def _settings(folder: Path, broker: LocalBroker) -> str:
+def _settings(folder: Path, broker: LocalBroker, screens: Sequence[str]) -> str:
+    tables = "".join(f"[plugins.videotron.screens.{one}]\nwidth = 1280\nheight = 720\n" for one in screens)
     return f"""
 [hub]
 root = "{folder}/srv"
@@ -138,25 +137,24 @@ socket = "{folder}/no.sock"
 [plugins.videotron.broker]
 port = {broker.port}
 password = "{broker.hub_password}"
-[plugins.videotron.screens.screen]
-width = 1280
-height = 720
-"""
+{tables}"""
 
 
-def _player(folder: Path, broker: LocalBroker) -> str:
-    return f"""
-player = "screen"
-state_dir = "{folder}/player"
+def _player(folder: Path, broker: LocalBroker, screen: str) -> Child:
+    config = folder / f"player-{screen}.toml"
+    config.write_text(f"""
+player = "{screen}"
+state_dir = "{folder}/player-{screen}"
 [broker]
 port = {broker.port}
-password = "{broker.passwords["screen"]}"
+password = "{broker.passwords[screen]}"
 [screen]
 width = 1280
 height = 720
 [mpv]
 vo = "null"
-"""
+""")
+    return Child(f"player-{screen}", ("siarhub-player", "run", "--config", str(config)), folder / f"{screen}.log")
 
 
 def _delivered(ledger: Path) -> int:
@@ -175,7 +173,7 @@ def _delivered(ledger: Path) -> int:
         db.close()
 
 
-async def _until(check: Callable[[], bool]) -> None:
+async def until(check: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WITHIN_S
     while not check():
         if time.monotonic() > deadline:

@@ -159,7 +159,7 @@ class Daemon:
         make = partial(Teller, database=self._database, bell=self._bell, settings=self._settings.jobs, log=self._log)
         observers = [name for name in self._host.names if self._host.implements(name, "hub_facts")]
         return [
-            make("receipts", self._receipts.observe),
+            make("hub/receipts", self._receipts.observe),
             *(make(name, partial(self._host.facts, name)) for name in observers),
         ]
 
