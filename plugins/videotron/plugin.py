@@ -149,8 +149,8 @@ class VideotronPlugin:
             troubles.append(f"a file to show is lost: {', '.join(sorted(exchange.lost))}; order siarhub retry for each")
         if exchange.broker.refused:
             troubles.append("the broker refused something")
-        if exchange.complaints.recent():
-            troubles.append("messages were refused")
+        if refused := sorted(exchange.complaints.recent()):
+            troubles.append(f"messages were refused in the last hour, from {', '.join(refused[:3])}")
         return troubles
 
     def _say_unknown(self, unknown: UnknownScreen) -> str:

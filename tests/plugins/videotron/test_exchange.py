@@ -186,6 +186,7 @@ async def test_rubbish_and_borrowed_names_change_nothing(station, tools):
     assert station.exchange.roster.last_seen("gate-2") is None
     assert station.exchange.roster.last_seen("hall-1") is None
     assert any("calls itself gate-2" in detail for detail in health.details.values())
+    assert "gate-1" in health.summary.partition("messages were refused")[2]
 
 
 async def test_a_player_of_no_configured_screen_is_ignored_and_named(broker, tools, tmp_path):
