@@ -49,12 +49,15 @@ class Issued:
 
 class Store:
     def __init__(self, path: Path) -> None:
-        """Open or make the database. Raises: sqlite3.Error."""
+        """Open or make the database. A damaged one is set aside: playlists are issued anew. Raises: sqlite3.Error."""
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(SCHEMA)
+        try:
+            self._db = _opened(path)
+        except sqlite3.OperationalError:  # locked, or a full disk: it may be whole
+            raise
+        except sqlite3.DatabaseError:
+            _set_aside(path)
+            self._db = _opened(path)
 
     def close(self) -> None:
         with self._lock:
@@ -141,3 +144,24 @@ class Store:
 def _digest(screen: Screen, items: tuple[PlaylistItem, ...]) -> str:
     text = "\n".join([screen.model_dump_json(), *(item.model_dump_json() for item in items)])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        if (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        db.executescript(SCHEMA)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _set_aside(path: Path) -> None:
+    """Kept for whoever wants to look, as `<name>.damaged`; its log goes with it."""
+    for one in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if one.exists():
+            one.replace(one.with_name(f"{one.name}.damaged"))

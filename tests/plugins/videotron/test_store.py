@@ -84,3 +84,13 @@ def test_retained_topics_are_remembered_until_they_are_cleared(store):
     store.cleared(["a"])
 
     assert store.retained() == {"b"}
+
+
+def test_a_damaged_database_is_set_aside_and_begun_anew(tmp_path):
+    path = tmp_path / "videotron.sqlite3"
+    path.write_bytes(b"rubbish" * 1000)
+
+    Store(path).close()
+    Store(path).close()
+
+    assert path.with_name("videotron.sqlite3.damaged").read_bytes() == b"rubbish" * 1000
