@@ -32,6 +32,7 @@ from hub.reception import Reception
 from hub.settings import Settings
 from hub.supervision import Plugins
 from hub.wellness import Wellness
+from hub.windows import Windows
 from hub.workflow import Workflow
 
 STOP_WITHIN_S = 20.0
@@ -90,6 +91,7 @@ class Daemon:
         self._workflow = Workflow(
             self._database, self._host, transcoder, settings.jobs, self._clock, self._log, say, self._wake
         )
+        self._windows = Windows(self._database, self._clock, self._wake)
         self._engine = Engine(
             self._database, self._workflow.works, settings.jobs, self._clock, self._log, self._bell.ring
         )
@@ -125,7 +127,7 @@ class Daemon:
                 self._plugins.start_services(group),
                 _start(group, {f"tell {teller.name}": teller.run for teller in tellers}),
                 _start(group, {"jobs": self._engine.run, "replan": self._replan}),
-                _start(group, {"windows": self._workflow.keep_windows, "orders": self._orders.run}),
+                _start(group, {"windows": self._windows.run, "orders": self._orders.run}),
                 _start(group, {"intake": self._intake.run, "status": wellness.run}),
             ]
             sd_notify("READY=1", "STATUS=running")
@@ -180,6 +182,7 @@ class Daemon:
 
     def _wake(self) -> None:
         self._engine.wake()
+        self._windows.look()
         self._bell.ring()
 
     def _ask_replan(self, plugin: str) -> None:

@@ -86,7 +86,7 @@ class Reception:
 
     async def withdraw(self, note: WithdrawalNote, *, name: str, who: str) -> Verdict:
         outcome = await self._workflow.withdraw(note.number, note.reason, who=who)
-        self._wake_all()
+        self._wake()
         if not outcome.done:
             return Refused(reason=outcome.message)
         return Accepted(number=note.number, receipt=outcome.message + "\n")
@@ -99,7 +99,7 @@ class Reception:
     async def refused(self, name: str, reason: str, digests: frozenset[Sha256]) -> None:
         sha256 = next(iter(digests)) if len(digests) == 1 else None
         await self._database.write(self._note_refusal, RefusedFact(name=name, reason=reason, sha256=sha256))
-        self._wake_all()
+        self._wake()
 
     async def open_arrivals(self) -> Sequence[tuple[str, frozenset[Sha256]]]:
         return await self._database.read(items.open_arrivals)
@@ -155,7 +155,7 @@ class Reception:
             zone=self._zone,
         )
         self._log.info("item_accepted", item=item.number, name=submission.name, files=len(draft.assets))
-        self._wake_all()
+        self._wake()
         return await self._accepted(item.number)
 
     async def _accepted(self, number: ItemNumber) -> Accepted:
@@ -166,10 +166,6 @@ class Reception:
         # The day is in the key: told once after a crash, and again when the same thing is dropped another day.
         mark = hashlib.sha256(f"{fact.name}\0{fact.reason}\0{fact.sha256}\0{now:%Y-%m-%d}".encode()).hexdigest()[:32]
         facts.add(db, "hub", f"refused/{mark}", fact, now=now)
-
-    def _wake_all(self) -> None:
-        self._workflow.look_at_windows()
-        self._wake()
 
 
 def sidecar_mark(sidecar: Sidecar | None) -> str:

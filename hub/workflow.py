@@ -34,7 +34,7 @@ from hub.api.files import sha256_of
 from hub.jobs.engine import Effect, Work
 from hub.jobs.retry import Decision, GiveUp
 from hub.jobs.settings import JobSettings
-from hub.ledger import deliveries, items, jobs
+from hub.ledger import deliveries, items, jobs, renditions
 from hub.ledger.database import Database
 from hub.ledger.jobs import Job, JobKind
 from hub.media.transcoder import NotMade, Transcoder
@@ -43,7 +43,6 @@ from hub.plugin_host.host import PluginHost
 
 PLUGIN_DOWN = timedelta(minutes=5)
 DISK_FULL = timedelta(minutes=1)
-LONGEST_TICK_S = 30.0
 
 Lost = Sequence[tuple[deliveries.DeliveryRow, tuple[Rendition, ...]]]
 Look = Callable[[tuple[Rendition, ...]], tuple[Rendition, ...]]
@@ -72,7 +71,6 @@ class Workflow:
         self._log = log
         self._catalogue = catalogue
         self._wake = wake
-        self._changed = asyncio.Event()
         self._tried: dict[str, Sequence[Profile]] = {}  # asset -> what its last run was to make
         self.progress: dict[str, float] = {}  # asset -> 0.0 to 1.0, while it is transcoded
 
@@ -103,17 +101,17 @@ class Workflow:
             if (fresh := items.get(db, item.number)) is None or fresh.state not in items.LIVE:
                 return
             deliveries.plan(db, fresh, plugin, wanted, now=now, transcode_at=now + self._gather)
-            for row, renditions in lost:
-                self._make_again(db, fresh, plugin, row.delivery.key, renditions)
+            for row, gone in lost:
+                self._make_again(db, fresh, plugin, row.delivery.key, gone)
             if not jobs.plans_left(db, item.number):
-                for asset in deliveries.assets_wanted(db, item.number):
+                for asset in renditions.assets_wanted(db, item.number):
                     jobs.hasten_transcode(db, asset, now=now)
 
         return effect
 
     async def transcode(self, job: Job) -> Effect:
         """Make every rendition of one asset that somebody waits for: one decode for all of them."""
-        profiles = await self._database.read(deliveries.wanted_profiles, job.key)
+        profiles = await self._database.read(renditions.wanted_profiles, job.key)
         asset = await self._database.read(items.asset, job.key)
         if asset is None or not profiles:
             return _nothing
@@ -133,11 +131,11 @@ class Workflow:
         if row is None or item.state not in items.LIVE or row.state is not DeliveryState.READY:
             return partial(self._take_back_again, job)
         self._must_run(plugin)
-        renditions = await self._database.read(deliveries.renditions_of, plugin, job.body)
-        lost = await asyncio.to_thread(_missing, renditions or ())
-        if renditions is None or lost:
+        made = await self._database.read(renditions.of_delivery, plugin, job.body)
+        lost = await asyncio.to_thread(_missing, made or ())
+        if made is None or lost:
             return lambda db: self._make_again(db, item, plugin, job.body, lost)
-        reply = await self._host.deliver(plugin, row.delivery, item, renditions)
+        reply = await self._host.deliver(plugin, row.delivery, item, made)
         state = DeliveryState.HANDED_OVER if isinstance(reply, Pending) else DeliveryState.DELIVERED
 
         def effect(db: sqlite3.Connection) -> None:
@@ -181,36 +179,6 @@ class Workflow:
         await self._database.write(_replan, plugin, self._clock)
         self._wake()
 
-    def look_at_windows(self) -> None:
-        """A new item may have a nearer boundary than the one waited for."""
-        self._changed.set()
-
-    async def keep_windows(self) -> None:
-        """Open and close the items' windows, for ever."""
-        while True:
-            self._changed.clear()
-            if await self._database.write(self._cross_boundaries):
-                self._wake()
-            upcoming = await self._database.read(items.next_boundary)
-            pause = LONGEST_TICK_S
-            if upcoming is not None:
-                pause = min(max((upcoming - self._clock.now()).total_seconds(), 0.0), pause)
-            try:
-                async with asyncio.timeout(pause):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
-
-    def _cross_boundaries(self, db: sqlite3.Connection) -> int:
-        crossing = items.crossing_a_boundary(db, self._clock.now())
-        for item, state in crossing:
-            now = self._clock.now()
-            items.set_state(db, item, state, now=now)
-            if state is ItemState.ENDED:
-                jobs.drop_for_item(db, item.number)
-                deliveries.close_for_item(db, item.number, DeliveryState.EXPIRED, now=now)
-        return len(crossing)
-
     def _withdraw(self, db: sqlite3.Connection, number: str, reason: str, who: str) -> Outcome:
         item, now, say = items.get(db, number), self._clock.now(), self._catalogue
         if item is None:
@@ -231,8 +199,8 @@ class Workflow:
             return Outcome(done=False, message=self._catalogue("There is no item {number}.", number=number))
         again = 0
         if item.state in items.LIVE:
-            for row, renditions in lost:
-                self._make_again(db, item, row.plugin, row.delivery.key, renditions)
+            for row, gone in lost:
+                self._make_again(db, item, row.plugin, row.delivery.key, gone)
             again = len(lost) + deliveries.reopen_failed(db, item, now=now)
         again += jobs.revive(db, item.number, now=now)
         if item.state not in items.LIVE and not again:  # a withdrawal that was given up is tried again
@@ -243,17 +211,17 @@ class Workflow:
         now, retry_at = self._clock.now(), self._clock.now() + DISK_FULL
         for result in made:
             if isinstance(result, Rendition):
-                deliveries.rendition_made(db, result)
+                renditions.made(db, result)
             elif not result.transient:
                 reason = self._catalogue(result.message, **result.values)
-                deliveries.rendition_failed(db, asset.sha256, result.profile, reason)
+                renditions.failed(db, asset.sha256, result.profile, reason)
         deliveries.advance_all(db, asset.sha256, now=now, retry_at=retry_at)
 
     def _transcode_failed(self, job: Job, decision: Decision) -> Effect:
         def effect(db: sqlite3.Connection) -> None:
             # What was asked for while it ran has not been tried yet.
             for profile in self._tried.get(job.key, ()) if isinstance(decision, GiveUp) else ():
-                deliveries.rendition_failed(db, job.key, profile, decision.reason)
+                renditions.failed(db, job.key, profile, decision.reason)
             now = self._clock.now()
             deliveries.advance_all(db, job.key, now=now, retry_at=now + DISK_FULL)
 
@@ -287,7 +255,7 @@ class Workflow:
     ) -> None:
         now = self._clock.now()
         for rendition in lost:
-            deliveries.rendition_lost(db, rendition.asset, rendition.profile)
+            renditions.lost(db, rendition.asset, rendition.profile)
         row = deliveries.get(db, plugin, key)
         if row is not None and row.state not in (DeliveryState.WITHDRAWN, DeliveryState.EXPIRED):
             deliveries.change(db, row, DeliveryState.PLANNED, "a rendition was lost and is made again", now=now)
@@ -296,7 +264,7 @@ class Workflow:
     async def _lost(self, number: str, look: Look, plugins: Collection[str], states: Collection[DeliveryState]) -> Lost:
         """The item's deliveries whose files are no longer what was made: a restored backup, a failing disk."""
         made = await self._database.read(_made, number, plugins, states)
-        return await asyncio.to_thread(lambda: [(row, lost) for row, renditions in made if (lost := look(renditions))])
+        return await asyncio.to_thread(lambda: [(row, lost) for row, files in made if (lost := look(files))])
 
     async def _item(self, job: Job) -> Item:
         item = await self._database.read(items.get, job.item)
@@ -323,19 +291,19 @@ def _forget_if_over(job: Job, db: sqlite3.Connection) -> None:
         jobs.drop_for_item(db, item.number)
 
 
-def _missing(renditions: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
-    return tuple(one for one in renditions if not one.path.is_file() or one.path.stat().st_size != one.media.size_bytes)
+def _missing(files: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
+    return tuple(one for one in files if not one.path.is_file() or one.path.stat().st_size != one.media.size_bytes)
 
 
-def _damaged(renditions: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
+def _damaged(files: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
     """As `_missing`, but every byte is looked at: for a person who says that something is wrong."""
-    missing = _missing(renditions)
-    return tuple(one for one in renditions if one in missing or sha256_of(one.path) != one.sha256)
+    missing = _missing(files)
+    return tuple(one for one in files if one in missing or sha256_of(one.path) != one.sha256)
 
 
 def _made(db: sqlite3.Connection, number: str, plugins: Collection[str], states: Collection[DeliveryState]) -> Lost:
     rows = [row for row in deliveries.of_item(db, number) if row.plugin in plugins and row.state in states]
-    return [(row, deliveries.renditions_of(db, row.plugin, row.delivery.key) or ()) for row in rows]
+    return [(row, renditions.of_delivery(db, row.plugin, row.delivery.key) or ()) for row in rows]
 
 
 def _replan(db: sqlite3.Connection, plugin: str, clock: Clock) -> None:

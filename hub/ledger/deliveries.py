@@ -18,11 +18,8 @@ from hub.api import (
     DeliveryState,
     Item,
     Played,
-    Profile,
-    Rendition,
 )
-from hub.api.profiles import profile_digest, profile_from_json, profile_to_json
-from hub.ledger import facts, items, jobs
+from hub.ledger import facts, items, jobs, renditions
 from hub.ledger.wire import from_json, moment, stamp, to_json
 
 _STEPS = (
@@ -71,7 +68,7 @@ def current(db: sqlite3.Connection, plugin: str) -> list[CurrentDelivery]:
     for row in map(_row, rows):
         item = items.get(db, row.delivery.item)
         assert item is not None  # noqa: S101 - a foreign key promises it
-        made = renditions_of(db, plugin, row.delivery.key)
+        made = renditions.of_delivery(db, plugin, row.delivery.key)
         found.append(CurrentDelivery(delivery=row.delivery, state=row.state, item=item, renditions=made or ()))
     return found
 
@@ -104,7 +101,7 @@ def advance(
     row = get(db, plugin, delivery.key)
     if row is None or row.state not in (DeliveryState.PLANNED, DeliveryState.TRANSCODING):
         return
-    wants = _wants(db, plugin, delivery.key)
+    wants = renditions.wanted_by(db, plugin, delivery.key)
     if failed := next((want for want in wants if want["state"] == "failed"), None):
         change(db, row, DeliveryState.FAILED, failed["reason"], now=now)
     elif all(want["state"] == "made" for want in wants):
@@ -187,67 +184,16 @@ def apply_fact(
         change(db, row, state, detail, now=now)
 
 
-def wanted_profiles(db: sqlite3.Connection, asset: str) -> list[Profile]:
-    """The renditions of an asset that somebody with a live item waits for."""
-    rows = db.execute(
-        "SELECT DISTINCT rendition.profile FROM rendition JOIN want USING (asset, digest)"
-        " JOIN delivery USING (plugin, key) JOIN item ON item.number = delivery.item"
-        " WHERE rendition.asset = ? AND rendition.state = 'wanted' AND item.state IN ('accepted', 'active')"
-        " AND delivery.state IN ('planned', 'transcoding') ORDER BY rendition.digest",
-        (asset,),
-    )
-    return [profile_from_json(row["profile"]) for row in rows]
-
-
 def transcoding_begun(db: sqlite3.Connection, asset: str, *, now: datetime) -> None:
     for row, _ in _waiting_for(db, asset):
         if row.state is DeliveryState.PLANNED:
             change(db, row, DeliveryState.TRANSCODING, now=now)
 
 
-def rendition_made(db: sqlite3.Connection, rendition: Rendition) -> None:
-    db.execute(
-        "UPDATE rendition SET state = 'made', reason = '', body = ? WHERE asset = ? AND digest = ?",
-        (to_json(rendition), rendition.asset, profile_digest(rendition.profile)),
-    )
-
-
-def rendition_failed(db: sqlite3.Connection, asset: str, profile: Profile, reason: str) -> None:
-    db.execute(
-        "UPDATE rendition SET state = 'failed', reason = ? WHERE asset = ? AND digest = ?",
-        (reason, asset, profile_digest(profile)),
-    )
-
-
-def rendition_lost(db: sqlite3.Connection, asset: str, profile: Profile) -> None:
-    """Its file is gone or damaged: it is wanted again."""
-    db.execute(
-        "UPDATE rendition SET state = 'wanted', body = NULL WHERE asset = ? AND digest = ?",
-        (asset, profile_digest(profile)),
-    )
-
-
 def advance_all(db: sqlite3.Connection, asset: str, *, now: datetime, retry_at: datetime) -> None:
     """After a run over this asset: move on every delivery that waited for it."""
     for row, item in _waiting_for(db, asset):
         advance(db, item, row.plugin, row.delivery, now=now, transcode_at=retry_at)
-
-
-def renditions_of(db: sqlite3.Connection, plugin: str, key: str) -> tuple[Rendition, ...] | None:
-    """The delivery's renditions in the order of its wants; None until all are made."""
-    wants = _wants(db, plugin, key)
-    if any(want["state"] != "made" for want in wants):
-        return None
-    return tuple(from_json(Rendition, want["body"]) for want in wants)
-
-
-def assets_wanted(db: sqlite3.Connection, item: str) -> list[str]:
-    rows = db.execute(
-        "SELECT DISTINCT want.asset FROM want JOIN delivery USING (plugin, key)"
-        " JOIN rendition USING (asset, digest) WHERE delivery.item = ? AND rendition.state = 'wanted'",
-        (item,),
-    )
-    return [row["asset"] for row in rows]
 
 
 _SELECT = (
@@ -260,7 +206,7 @@ def _is_of_an_earlier_plan(db: sqlite3.Connection, row: DeliveryRow, fact: Deliv
     """Late word of what was there before a new plan must not end the delivery of the new."""
     if row.state in (DeliveryState.PLANNED, DeliveryState.TRANSCODING):
         return True
-    made = renditions_of(db, row.plugin, row.delivery.key)
+    made = renditions.of_delivery(db, row.plugin, row.delivery.key)
     return isinstance(fact, Played) and bool(made) and fact.rendition not in {one.sha256 for one in made or ()}
 
 
@@ -271,28 +217,13 @@ def _put(db: sqlite3.Connection, plugin: str, delivery: Delivery, now: datetime)
         " reason = '', destination = excluded.destination, updated_at = excluded.updated_at, body = excluded.body",
         (plugin, delivery.key, delivery.item, delivery.destination, stamp(now), to_json(delivery)),
     )
-    db.execute("DELETE FROM want WHERE plugin = ? AND key = ?", (plugin, delivery.key))
-    for position, want in enumerate(delivery.wants):
-        digest = profile_digest(want.profile)
-        db.execute(
-            "INSERT INTO rendition (asset, digest, profile, state) VALUES (?, ?, ?, 'wanted') ON CONFLICT DO NOTHING",
-            (want.asset, digest, profile_to_json(want.profile)),
-        )
-        db.execute("INSERT INTO want VALUES (?, ?, ?, ?, ?)", (plugin, delivery.key, position, want.asset, digest))
+    renditions.want(db, plugin, delivery)
     fact = DeliveryChanged(
         plugin=plugin, delivery=delivery.key, item=delivery.item,
         destination=delivery.destination, state=DeliveryState.PLANNED,
     )  # fmt: skip
     suffix = "" if existing is None else f"/{facts.newest(db) + 1}"
     facts.add(db, "hub", f"delivery/{plugin}/{delivery.key}/planned{suffix}", fact, now=now)
-
-
-def _wants(db: sqlite3.Connection, plugin: str, key: str) -> list[sqlite3.Row]:
-    return db.execute(
-        "SELECT rendition.* FROM want JOIN rendition USING (asset, digest) WHERE plugin = ? AND key = ?"
-        " ORDER BY position",
-        (plugin, key),
-    ).fetchall()
 
 
 def _waiting_for(db: sqlite3.Connection, asset: str) -> list[tuple[DeliveryRow, Item]]:

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from hub.api import Delivered, DeliveryFailed, DeliveryState, Played, Rejected, RetryLater, Sha256
-from hub.ledger import deliveries, items
+from hub.ledger import deliveries, items, renditions
 from hub.media.transcoder import NotMade
 from hub.testing import NOON
+from hub.windows import Windows
 from tests.hub.world import LARGE, SMALL, Place, World
 
 ORDER = list(DeliveryState)
@@ -91,7 +92,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data(), kind=st.sampled_from(["delivered", "failed", "played", "old proof"]), again=st.booleans())
     def plugin_says(self, data: st.DataObject, kind: str, again: bool) -> None:
         key = data.draw(st.sampled_from(sorted(self.before)))
-        made = self.do(self.world.database.read(deliveries.renditions_of, "p", key)) or ()
+        made = self.do(self.world.database.read(renditions.of_delivery, "p", key)) or ()
         shown = made[0].sha256 if made and kind == "played" else Sha256("0" * 64)
         fact: Any = {
             "delivered": Delivered(delivery=key, at=NOON),
@@ -109,7 +110,9 @@ class Life(RuleBasedStateMachine):
     @rule(hours=st.sampled_from([0.05, 1, 30]))
     def time_passes(self, hours: float) -> None:
         self.world.clock.advance(timedelta(hours=hours))
-        self.do(self.world.database.write(self.world.workflow._cross_boundaries))
+        self.do(
+            self.world.database.write(Windows(self.world.database, self.world.clock, self.world.wake)._cross_boundaries)
+        )
         self.do(self.world.settle())
 
     @rule()

@@ -14,7 +14,6 @@ from hub.api import (
     Delivered,
     Delivery,
     Item,
-    ItemState,
     Order,
     Outcome,
     Played,
@@ -24,12 +23,13 @@ from hub.api import (
     Want,
     hookimpl,
 )
-from hub.ledger import deliveries, items, jobs
+from hub.ledger import items, jobs, renditions
 from hub.media.samples import make_audio
 from hub.media.settings import MediaSettings
 from hub.media.transcoder import NotMade, Transcoder
 from hub.plugin_host.host import PluginHost
 from hub.testing import NOON
+from hub.windows import Windows
 from tests.hub.world import LARGE, SMALL, SOUND, Place, World, sound_asset
 
 
@@ -241,7 +241,7 @@ async def test_an_item_that_ends_during_its_delivery_is_expired_and_waits_for_no
 ) -> None:
     async def end_then_fail(delivery: Delivery) -> None:
         world.clock.advance(timedelta(days=31))
-        await world.database.write(world.workflow._cross_boundaries)
+        await world.database.write(Windows(world.database, world.clock, world.wake)._cross_boundaries)
         raise RetryLater("dark")
 
     screens.on_deliver = end_then_fail
@@ -259,7 +259,7 @@ async def test_proof_that_comes_after_the_end_still_counts(world: World, screens
     await world.settle()
     rendition = screens.holds[f"{item.number}/one"][0]
     world.clock.advance(timedelta(days=31))
-    await world.database.write(world.workflow._cross_boundaries)
+    await world.database.write(Windows(world.database, world.clock, world.wake)._cross_boundaries)
 
     proof = Played(
         delivery=f"{item.number}/one", item=item.number, destination="one", rendition=rendition.sha256,
@@ -384,7 +384,7 @@ async def test_a_transcoder_with_a_bug_fails_only_what_it_was_asked_for(world: W
             await world.workflow.replan("screens")
             world.wake()
             digest = item.assets[0].sha256
-            while LARGE not in await world.database.read(deliveries.wanted_profiles, digest):  # noqa: ASYNC110 - a row
+            while LARGE not in await world.database.read(renditions.wanted_profiles, digest):  # noqa: ASYNC110 - a row
                 await asyncio.sleep(0)
         if len(world.kitchen.runs) <= 3:
             raise KeyError("bug")
@@ -460,27 +460,6 @@ async def test_orders_go_to_whom_they_concern(world: World, screens: Place) -> N
     assert (await world.workflow.order(order("retry", item.number))).done
     assert (await world.workflow.order(order("withdraw", item.number))).done
     assert await world.database.read(items.reason_of, item) == "keliru"
-
-
-async def test_windows_open_and_close_by_the_clock(world: World) -> None:
-    item = await world.accept(start=NOON + timedelta(hours=1), end=NOON + timedelta(hours=2))
-    assert item.state is ItemState.ACCEPTED
-
-    async def until(state: str) -> None:
-        async with asyncio.timeout(10):
-            while await world.state(item) != state:
-                world.workflow.look_at_windows()
-                await asyncio.sleep(0)
-
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(world.workflow.keep_windows())
-        world.clock.advance(timedelta(hours=1))
-        await until("active")
-        world.clock.advance(timedelta(hours=1))
-        await until("ended")
-        task.cancel()
-
-    assert [one.state for one in await world.facts()] == ["accepted", "active", "ended"]
 
 
 async def test_a_receipt_that_is_quicker_than_the_reply_is_not_overwritten(world: World, screens: Place) -> None:

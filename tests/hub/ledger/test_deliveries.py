@@ -23,7 +23,7 @@ from hub.api import (
     Sha256,
     Want,
 )
-from hub.ledger import deliveries, facts, items, jobs
+from hub.ledger import deliveries, facts, items, jobs, renditions
 from hub.testing import NOON, make_rendition
 from tests.hub.ledger.test_items import accept
 from tests.hub.world import LARGE, SMALL
@@ -42,7 +42,7 @@ def make(db: sqlite3.Connection, item: Item, profile: Profile, folder: Path) -> 
     path = folder / f"{profile.__hash__()}"
     path.write_text(str(profile))
     rendition = make_rendition(path, item.assets[0], profile)
-    deliveries.rendition_made(db, rendition)
+    renditions.made(db, rendition)
     deliveries.advance_all(db, item.assets[0].sha256, now=NOON, retry_at=NOON)
     return rendition.sha256
 
@@ -80,12 +80,12 @@ def test_a_delivery_is_ready_when_the_last_of_its_renditions_is_made(
     plan(db, item, SMALL, LARGE)
     make(db, item, SMALL, tmp_path)
     assert state(db) is DeliveryState.PLANNED
-    assert deliveries.renditions_of(db, "p", KEY) is None
+    assert renditions.of_delivery(db, "p", KEY) is None
 
     make(db, item, LARGE, tmp_path)
 
     assert state(db) is DeliveryState.READY
-    assert [one.profile for one in deliveries.renditions_of(db, "p", KEY) or ()] == [SMALL, LARGE]
+    assert [one.profile for one in renditions.of_delivery(db, "p", KEY) or ()] == [SMALL, LARGE]
     assert jobs.counts(db)["deliver queued"] == 1
 
 
@@ -201,7 +201,7 @@ def test_a_failed_rendition_fails_only_the_deliveries_that_want_it(
     ]
     deliveries.plan(db, item, "p", plans, now=NOON, transcode_at=NOON)
 
-    deliveries.rendition_failed(db, item.assets[0].sha256, LARGE, "too long")
+    renditions.failed(db, item.assets[0].sha256, LARGE, "too long")
     make(db, item, SMALL, tmp_path)
 
     assert (state(db, "small"), state(db, "large")) == (DeliveryState.READY, DeliveryState.FAILED)
@@ -212,12 +212,12 @@ def test_a_failed_rendition_fails_only_the_deliveries_that_want_it(
 
 def test_a_person_can_have_a_failed_rendition_made_again(db: sqlite3.Connection, item: Item, tmp_path: Path) -> None:
     plan(db, item, SMALL)
-    deliveries.rendition_failed(db, item.assets[0].sha256, SMALL, "x")
+    renditions.failed(db, item.assets[0].sha256, SMALL, "x")
     deliveries.advance_all(db, item.assets[0].sha256, now=NOON, retry_at=NOON)
 
     assert deliveries.reopen_failed(db, item, now=NOON) == 1
 
-    assert deliveries.wanted_profiles(db, item.assets[0].sha256) == [SMALL]
+    assert renditions.wanted_profiles(db, item.assets[0].sha256) == [SMALL]
     make(db, item, SMALL, tmp_path)
     assert state(db) is DeliveryState.READY
 
@@ -227,7 +227,7 @@ def test_nobody_transcodes_for_an_item_that_is_over(db: sqlite3.Connection, item
 
     items.set_state(db, item, ItemState.ENDED, now=NOON)
 
-    assert deliveries.wanted_profiles(db, item.assets[0].sha256) == []
+    assert renditions.wanted_profiles(db, item.assets[0].sha256) == []
 
 
 def test_a_plugin_sees_only_what_it_should_be_delivering(db: sqlite3.Connection, item: Item, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_plugin_sees_only_what_it_should_be_delivering(db: sqlite3.Connection,
 
     assert (only.delivery.key, only.item, only.renditions) == (KEY, item, ())
     make(db, item, SMALL, tmp_path)
-    assert deliveries.current(db, "p")[0].renditions == deliveries.renditions_of(db, "p", KEY)
+    assert deliveries.current(db, "p")[0].renditions == renditions.of_delivery(db, "p", KEY)
     assert deliveries.current(db, "other") == []
 
 
