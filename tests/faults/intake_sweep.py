@@ -53,7 +53,7 @@ def _points(scratch: Path, seed: Path) -> list[strace.Point]:
     hub = hub_of(folder)
     hub.start(strace.tracing(trace))
     came = hub.wait_until(lambda: quiet(folder), WITHIN_S)
-    hub.stop()
+    hub.kill()
     if not came:
         raise RuntimeError(f"the hub did not take the drops in: {hub.words()}")
     shutil.rmtree(folder)
@@ -64,8 +64,9 @@ def _chosen(points: list[strace.Point], *, short: bool) -> list[strace.Point]:
     thinned = [point for point in points if point.call != "pwrite64" or point.when % THIN == 0]
     if not short:
         return thinned
-    telling = [point for point in thinned if point.call in ("renameat2", "fsync", "fdatasync", "link")]
-    return telling[len(telling) % 3 :: -(-len(telling) // SHORT_POINTS)]
+    moves = [point for point in thinned if point.call == "renameat2"]  # accepted already, and not yet put away
+    syncs = [point for point in thinned if point.call in ("fsync", "fdatasync")]
+    return [*moves[:2], *syncs[len(syncs) // 3 :: max(1, len(syncs) // 3)]][:SHORT_POINTS]
 
 
 def _kill_at(folder: Path, point: strace.Point) -> bool:
