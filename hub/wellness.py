@@ -9,6 +9,8 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
+import structlog
+
 from hub.api import Clock, Health, HealthState
 from hub.api.service import sd_notify
 from hub.intake.service import Intake
@@ -24,6 +26,8 @@ from hub.supervision import Plugins
 EVERY_S = 5.0
 REFRESH_S = 60.0
 RECENT_BLOCK_S = 600.0
+
+log = structlog.get_logger("wellness")
 
 
 class Wellness:
@@ -58,10 +62,18 @@ class Wellness:
             status = await self._status()
             content = (status.parts, status.jobs, status.intake, status.transcoding)
             if content != last or self._clock.monotonic() - written > REFRESH_S:
-                await asyncio.to_thread(write_status, self._state_dir, status)
                 sd_notify(f"STATUS={status.state}: {sum(status.jobs.values())} jobs")
-                last, written = content, self._clock.monotonic()
+                if await asyncio.to_thread(self._written, status):
+                    last, written = content, self._clock.monotonic()
             await asyncio.sleep(EVERY_S)
+
+    def _written(self, status: Status) -> bool:
+        try:
+            write_status(self._state_dir, status)
+        except OSError as error:  # a full disk must not end the hub; written when there is space
+            log.warning("status_not_written", error=error.strerror)
+            return False
+        return True
 
     async def _status(self) -> Status:
         counts = await self._database.read(jobs.counts)

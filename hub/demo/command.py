@@ -126,11 +126,19 @@ async def _tell(told: Demo) -> None:
         while True:
             for sentence in await asyncio.to_thread(lambda: list(told.story.news())):
                 told.say(sentence)
-            part = await asyncio.to_thread(told.story.transcoding)
-            todo = f"; still to be seen: {len(told.missing())}" if told.missing() else "; all seen. Ctrl-C ends it"
-            now = f"transcoding {part:.0%}" if part is not None else f"{told.story.plays} plays proved"
-            line.update(now + todo)
+            line.update(await asyncio.to_thread(_under_way, told))
             await asyncio.sleep(PACE_S)
+
+
+def _under_way(told: Demo) -> str:
+    """What happens just now, in one line. Blocks."""
+    parts = [f"{told.story.plays} plays proved"]
+    for what, part in (("transcoding", told.story.transcoding()), ("delivering", told.story.receiving())):
+        if part is not None:
+            parts.append(f"{what} {part:.0%}")
+    missing = told.missing()
+    parts.append(f"still to be seen: {len(missing)}" if missing else "all seen; Ctrl-C ends it")
+    return " · ".join(parts)
 
 
 async def _restart_for_plugins(told: Demo) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.api import (
@@ -22,6 +23,7 @@ from hub.api import (
 from hub.ledger import facts, items
 from hub.ledger.database import open_for_reading
 from hub.observe.health import read_status
+from plugins.videotron.roster import read_snapshot
 
 _TOLD = {
     DeliveryState.TRANSCODING: "[cyan]transcoding[/] for",
@@ -59,6 +61,12 @@ class Story:
         """How far the present transcode is, 0 to 1; None when there is none. Blocks."""
         parts = (read_status(self.state_dir) or {}).get("transcoding", {})
         return min(parts.values()) if parts else None
+
+    def receiving(self) -> float | None:
+        """How much of what is on its way the players hold, 0 to 1; None when nothing is. Blocks."""
+        rows = read_snapshot(self.state_dir / "plugins" / "videotron", datetime.now(UTC))
+        parts = [row["receiving"] for row in rows if row.get("receiving")]
+        return sum(held for held, _ in parts) / sum(blocks for _, blocks in parts) if parts else None
 
     def _tell(self, ledger: sqlite3.Connection, entry: JournalEntry) -> str:
         match entry.fact:

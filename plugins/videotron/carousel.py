@@ -102,6 +102,11 @@ class Carousel:
     def needers(self) -> Iterator[str]:
         return iter(self._needers)
 
+    def progress(self) -> Iterator[tuple[str, int, int]]:
+        """(player, blocks it holds, blocks in all) of each player that lacks some."""
+        for player, needer in self._needers.items():
+            yield player, self._blocks - needer.need.bit_count(), self._blocks
+
     def report(self, player: str, report: Report, now: float) -> None:
         """Take in what a player has. A report about another number of blocks is ignored."""
         if report.blocks != self._blocks:

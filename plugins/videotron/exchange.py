@@ -257,7 +257,7 @@ class Exchange:
     async def _keep_snapshot(self) -> None:
         while True:
             if self.roster.changed:
-                rows = self.roster.snapshot(serials=self._serials, wanted=self._wanted)
+                rows = self.roster.snapshot(serials=self._serials, wanted=self._wanted, progress=self.sender.progress())
                 now = self._context.clock.now()
                 try:
                     await asyncio.to_thread(write_snapshot, self._context.state_dir, now, rows)

@@ -86,10 +86,15 @@ class Roster:
         state = self._seen[player].state
         return state.errors if state else ()
 
-    def snapshot(self, *, serials: Mapping[str, int], wanted: Mapping[str, set[str]]) -> list[dict[str, Any]]:
+    def snapshot(
+        self, *, serials: Mapping[str, int], wanted: Mapping[str, set[str]], progress: Mapping[str, tuple[int, int]]
+    ) -> list[dict[str, Any]]:
         """The players as `siarhub videotron players --json` shows them."""
         self.changed = False
-        return [self._row(player, serials.get(player, 0), wanted.get(player, set())) for player in sorted(self._seen)]
+        return [
+            self._row(player, serials.get(player, 0), wanted.get(player, set())) | {"receiving": progress.get(player)}
+            for player in sorted(self._seen)
+        ]
 
     def recall(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Take over when players were last seen from the snapshot of an earlier run."""

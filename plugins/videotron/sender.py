@@ -66,6 +66,15 @@ class Sender:
                 counts[player] = counts.get(player, 0) + 1
         return counts
 
+    def progress(self) -> dict[str, tuple[int, int]]:
+        """By player: blocks it holds and blocks in all, of what it is fetching now."""
+        sums: dict[str, tuple[int, int]] = {}
+        for transfer in self._transfers.values():
+            for player, held, blocks in transfer.carousel.progress():
+                before = sums.get(player, (0, 0))
+                sums[player] = (before[0] + held, before[1] + blocks)
+        return sums
+
     async def run(self, link: Link) -> None:
         """Send for one session with the broker. Raises: Disconnected."""
         for transfer in self._transfers.values():

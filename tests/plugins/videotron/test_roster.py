@@ -75,11 +75,14 @@ def test_the_same_state_again_is_no_news(roster):
 
 def test_when_a_player_was_last_seen_outlives_the_hub(roster, clock, tmp_path):
     roster.on_state("gate-1", state(), retained=False)
-    write_snapshot(tmp_path, clock.now(), roster.snapshot(serials={}, wanted={"gate-1": {CID}}))
+    write_snapshot(
+        tmp_path, clock.now(), roster.snapshot(serials={}, wanted={"gate-1": {CID}}, progress={"gate-1": (3, 8)})
+    )
     clock.advance(timedelta(hours=1))
 
     later = Roster({"gate-1": ScreenSettings(width=64, height=32)}, silent_after=timedelta(seconds=90), clock=clock)
     rows = read_snapshot(tmp_path, clock.now())
+    assert rows[0]["receiving"] == [3, 8]
     later.recall(rows)
 
     assert later.last_seen("gate-1") == NOON
