@@ -20,7 +20,7 @@ from tests.faults.row import Judged, Row, row_of
 DISK_BYTES = 48 << 20
 RESERVE_BYTES = 4 << 20
 LEFT_KB = (0, 16, 32, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
-SHORT_LEFT_KB = (512,)
+SHORT_LEFT_KB = (192,)
 FULL_FOR_S = 6.0
 WITHIN_S = 60.0
 
@@ -63,7 +63,10 @@ def _pause(folder: Path, seed: Path) -> Judged:
 
 
 def _run_full(folder: Path, seed: Path, left: int) -> Judged:
-    """A hub without a reserve meets the end of the disk in earnest; it may end, and is started again then."""
+    """A hub without a reserve meets the end of the disk in earnest.
+
+    When the ledger itself has no room the hub ends, and is started again; nothing else ends it.
+    """
     shutil.copytree(seed, folder, dirs_exist_ok=True)
     hub = hub_of(folder, min_free_bytes=0, retry_after_s=1.0)
     filler = _fill(folder, leave=left)
@@ -74,6 +77,8 @@ def _run_full(folder: Path, seed: Path, left: int) -> Judged:
             return Judged(lost=True, why=f"{left} bytes left: not quiet after there was space; {hub.words()}")
     finally:
         hub.stop()
+    if _ended_for_less(hub):
+        return Judged(damaged=True, why=f"{left} bytes left: the hub ended; {hub.words()}")
     return look(folder, seed, f"{left} bytes left")
 
 
@@ -87,6 +92,12 @@ def _keep_up(hub: Victim, folder: Path, seconds: float) -> bool:
             return True
         hub.wait_until(lambda: True, 0.1)
     return False
+
+
+def _ended_for_less(hub: Victim) -> bool:
+    """A run ended by itself, once it was up, and not for want of a ledger."""
+    runs = hub.log.read_text(errors="replace").split('"event": "hub_started"')[1:]
+    return any("unhandled errors" in run and "LedgerError" not in run for run in runs)
 
 
 def _says_paused(folder: Path) -> bool:
