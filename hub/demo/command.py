@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -79,6 +80,7 @@ def demo(once: bool, folder: Path | None) -> None:
     console = Console()
     work = folder or Path(tempfile.mkdtemp(prefix="siarhub-demo-"))
     work.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us means the whole stage
     try:
         missing = asyncio.run(_play(console, work, once=once))
     except KeyboardInterrupt:

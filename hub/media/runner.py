@@ -19,7 +19,7 @@ OUTPUT_BYTES = 4 << 20
 TAIL_BYTES = 16 << 10
 LINE_BYTES = 256  # a line of ffmpeg's progress is far shorter
 WRITING_BYTES = 1 << 20  # more than ffmpeg's own progress lines could ever be
-_WATCH_EVERY_S = 0.2
+_WATCH_EVERY_S = 0.5
 
 
 class Stopped(StrEnum):
@@ -149,9 +149,10 @@ async def _guard(
 
 def _has_stalled(pid: int, watch: _Watch, stall_after_s: float, now: float) -> bool:
     """No media time was reached for too long, and nothing is written: `+faststart` rewrites a long file in silence."""
-    written = _written_bytes(pid)
-    if watch.reached_s > watch.noted_s or written - watch.written >= WRITING_BYTES:
-        watch.noted_s, watch.written, watch.moved = watch.reached_s, written, now
+    if watch.reached_s > watch.noted_s:
+        watch.noted_s, watch.moved = watch.reached_s, now
+    elif (written := _written_bytes(pid)) - watch.written >= WRITING_BYTES:
+        watch.written, watch.moved = written, now
     return now - watch.moved > stall_after_s
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from pathlib import Path
 
@@ -22,6 +23,21 @@ def test_the_demo_sees_the_whole_story_from_outside(short_folder: Path) -> None:
 
     assert done.returncode == 0, done.stdout[-4000:]
     assert "seen from outside" in done.stdout
+
+
+def test_ending_the_demo_ends_every_part_of_it(short_folder: Path) -> None:
+    command = [program("siarhub"), "demo", "--folder", str(short_folder / "demo")]
+    demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "dropped" in line:
+            break
+    assert processes_naming(short_folder)
+
+    demo.terminate()
+    demo.communicate(timeout=90)
+
+    assert processes_naming(short_folder) == []
 
 
 async def test_the_story_survives_a_restart_of_every_part(chain: Chain, tmp_path: Path) -> None:
@@ -93,3 +109,12 @@ async def test_the_hub_uses_a_plugin_dropped_in_its_folder_after_a_restart(chain
 
     await chain.until("copied by the plugin", lambda: list((tmp_path / "keluar").iterdir()))
     assert chain.siarhub("plugins").returncode == 0
+
+
+def processes_naming(folder: Path) -> list[str]:
+    """Command lines of running processes in which this folder is named."""
+    lines = []
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(one.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in lines if str(folder) in line and "demo --folder" not in line]
