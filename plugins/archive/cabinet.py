@@ -64,6 +64,11 @@ class Cabinet:
             except BagDamaged as error:
                 self.damaged[bag.folder.name] = str(error)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many items are filed, in how many months."""
+        return len(self._places), len({place.month for place in self._places.values()})
+
     def place_of(self, number: ItemNumber) -> Place | None:
         return self._places.get(number)
 

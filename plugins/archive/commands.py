@@ -73,6 +73,16 @@ def report(context: CommandContext, month: str, show: bool, renew: bool) -> None
     click.echo(path.read_text(encoding="utf-8-sig") if show else str(path), nl=not show)
 
 
+@archive.command()
+@click.pass_obj
+def reindex(context: CommandContext) -> None:
+    """Have the daemon read the bags and count the journal anew, and write every month's list."""
+    outcome = context.order("archive.reindex", {}, "reindex asked for")
+    if not outcome.done:
+        _say_no(outcome.message)
+    click.echo(outcome.message)
+
+
 def _folders(context: CommandContext) -> list[tuple[str, Path]]:
     from plugins.archive.cabinet import bags
 

@@ -46,6 +46,11 @@ class Ledgerbook:
         while page := await self._context.records.entries(after=await self._run(self._counted), limit=_PAGE):
             await self.take(page)
 
+    async def renew(self) -> None:
+        """Count the whole journal anew. Raises: as `open`."""
+        await self._run(self._discard)
+        await self.open()
+
     async def take(self, entries: Sequence[JournalEntry]) -> None:
         """Write new facts to their months' events and count them. A retry is safe. Raises: OSError, BagDamaged."""
         await self._run(self._take_page, entries)
@@ -141,9 +146,15 @@ class Ledgerbook:
             raise  # no room, no access: nothing is wrong with what it holds
         except sqlite3.DatabaseError as error:
             self._context.log.warning("archive_database_renewed", reason=str(error))
+        self._discard()
+        return ArchiveState(self._database, self._context.zone)
+
+    def _discard(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
         for suffix in ("", "-wal", "-shm"):
             self._database.with_name(DATABASE + suffix).unlink(missing_ok=True)
-        return ArchiveState(self._database, self._context.zone)
 
     def _lost_events(self, state: ArchiveState) -> bool:
         """A month with counted facts has no file of events: only the journal can give them back."""

@@ -46,6 +46,7 @@ from plugins.archive.state import Due
 
 DESTINATION = "arsip"
 REPORT_ORDER = "archive.report"
+REINDEX_ORDER = "archive.reindex"
 
 # What concerns the whole archive or its disks, not one item: nothing is lost, and the same call works later.
 _BLOCKING = (OSError, BagDamaged, sqlite3.OperationalError)
@@ -113,22 +114,42 @@ class ArchivePlugin:
 
     @hookimpl
     async def hub_order(self, order: Order) -> Outcome:
-        tell = self._context.translate
-        if order.name != REPORT_ORDER:
-            return Outcome(done=False, message=tell("The archive knows no order {name}.", name=order.name))
-        try:
-            month = Month.parse(order.args.get("month", ""))
-        except ValueError:
-            return Outcome(done=False, message=tell("Write the month as 2026-11 (year, dash, month)."))
+        carry_out = {REPORT_ORDER: self._report, REINDEX_ORDER: self._reindex}.get(order.name)
+        if carry_out is None:
+            return Outcome(
+                done=False, message=self._context.translate("The archive knows no order {name}.", name=order.name)
+            )
         async with self._lock:
             try:
                 await self._open()
-                path = await self._book.write_list(month)
+                return await carry_out(order)
             except RetryLater as error:
                 return Outcome(done=False, message=str(error))
             except _BLOCKING as error:
                 return Outcome(done=False, message=str(self._retry_later(error)))
-        return Outcome(done=True, message=str(path))
+
+    async def _report(self, order: Order) -> Outcome:
+        """Write a month's list anew."""
+        try:
+            month = Month.parse(order.args.get("month", ""))
+        except ValueError:
+            message = self._context.translate("Write the month as 2026-11 (year, dash, month).")
+            return Outcome(done=False, message=message)
+        return Outcome(done=True, message=str(await self._book.write_list(month)))
+
+    async def _reindex(self, order: Order) -> Outcome:
+        """Read the bags anew, count the whole journal anew, and write every month's list."""
+        await self._run(self._cabinet.open)
+        await self._book.renew()
+        await self._file_due()
+        await self._book.refresh_lists(force=True)
+        items, months = self._cabinet.size
+        return Outcome(
+            done=True,
+            message=self._context.translate(
+                "{items} items in {months} months are indexed.", items=items, months=months
+            ),
+        )
 
     @hookimpl
     async def hub_health(self) -> Health:

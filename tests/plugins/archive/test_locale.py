@@ -24,6 +24,6 @@ def _translates(node: ast.AST) -> bool:
 
 @pytest.mark.parametrize("message", sorted(messages()))
 def test_the_office_reads_every_message_in_its_language(message: str) -> None:
-    blanks = dict.fromkeys(("name", "count", "reason", "path"), "x")
+    blanks = dict.fromkeys(("name", "count", "reason", "path", "items", "months"), "x")
 
     assert catalogue("id", SOURCES)(message, **blanks) != message.format(**blanks)

@@ -23,6 +23,7 @@ from hub.api import (
     ItemNumber,
     ItemState,
     Order,
+    Outcome,
     Pending,
     Receipt,
     RetryLater,
@@ -344,6 +345,22 @@ async def test_an_order_writes_the_list_anew_and_names_it(archive, played, month
     assert outcome.done
     assert outcome.message in {str(path) for path in (month_folder / "berjalan").glob("*.csv")}
     assert not refused.done
+
+
+async def test_reindexing_counts_the_journal_anew_and_files_nothing_twice(archive, played, month_folder) -> None:
+    archive.add_item()
+    await archive.plugin.hub_facts(entries=archive.tell(played(), played()))
+    (listed,) = (month_folder / "berjalan").glob("*.csv")
+    before, manifest = listed.read_bytes(), (month_folder / "manifest-sha256.txt").read_bytes()
+    listed.unlink()
+
+    order = Order(id=2, name="archive.reindex", args={}, who="tester", why="test", given_at=NOON)
+    outcome = await archive.plugin.hub_order(order=order)
+
+    assert outcome == Outcome(done=True, message="1 items in 1 months are indexed.")
+    assert listed.read_bytes() == before
+    assert (month_folder / "manifest-sha256.txt").read_bytes() == manifest
+    assert len(archive.hub.facts(Filed)) == 1
 
 
 async def test_the_hub_takes_the_plugin_as_it_is(archive) -> None:
