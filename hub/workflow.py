@@ -1,6 +1,7 @@
 """READ THIS FIRST: the story of one item, from its acceptance to the last receipt.
 
-    accepted (hub/reception.py) -> plan -> transcode -> deliver -> facts (hub/journal.py) -> ended or withdrawn
+    accepted (hub/reception.py) -> plan -> transcode (hub/transcoding.py) -> deliver -> facts come back
+    (hub/journal.py) -> the window ends (hub/windows.py), or a person withdraws it
 
 Each step is a job. A job reads the ledger, does its work outside, and returns what the ledger must say now; the
 engine writes that in the transaction that ends the job. So a step that was cut off runs again, and its effect happens
@@ -16,7 +17,6 @@ from datetime import timedelta
 from functools import partial
 
 from hub.api import (
-    Asset,
     Clock,
     DeliveryState,
     Item,
@@ -25,7 +25,6 @@ from hub.api import (
     Order,
     Outcome,
     Pending,
-    Profile,
     Rejected,
     Rendition,
     RetryLater,
@@ -37,12 +36,12 @@ from hub.jobs.settings import JobSettings
 from hub.ledger import deliveries, items, jobs, renditions
 from hub.ledger.database import Database
 from hub.ledger.jobs import Job, JobKind
-from hub.media.transcoder import NotMade, Transcoder
+from hub.media.transcoder import Transcoder
 from hub.messages import Catalogue
 from hub.plugin_host.host import PluginHost
+from hub.transcoding import Transcoding
 
 PLUGIN_DOWN = timedelta(minutes=5)
-DISK_FULL = timedelta(minutes=1)
 
 Lost = Sequence[tuple[deliveries.DeliveryRow, tuple[Rendition, ...]]]
 Look = Callable[[tuple[Rendition, ...]], tuple[Rendition, ...]]
@@ -65,21 +64,24 @@ class Workflow:
     ) -> None:
         self._database = database
         self._host = host
-        self._transcoder = transcoder
+        self._transcoding = Transcoding(database, transcoder, clock, log, catalogue)
         self._gather = timedelta(seconds=settings.gather_s)
         self._clock = clock
         self._log = log
         self._catalogue = catalogue
         self._wake = wake
-        self._tried: dict[str, Sequence[Profile]] = {}  # asset -> what its last run was to make
-        self.progress: dict[str, float] = {}  # asset -> 0.0 to 1.0, while it is transcoded
+
+    @property
+    def progress(self) -> Mapping[str, float]:
+        """How far each asset that is transcoded now has come, 0 to 1."""
+        return dict(self._transcoding.progress)
 
     @property
     def works(self) -> Mapping[JobKind, Work]:
         """How each kind of job is done."""
         return {
             JobKind.PLAN: Work(run=self.plan, failed=lambda job, decision: partial(_forget_if_over, job)),
-            JobKind.TRANSCODE: Work(run=self.transcode, failed=self._transcode_failed),
+            JobKind.TRANSCODE: Work(run=self._transcoding.run, failed=self._transcoding.failed),
             JobKind.DELIVER: Work(run=self.deliver, failed=self._delivery_failed),
             JobKind.WITHDRAW: Work(run=self.take_back, failed=lambda job, decision: _nothing),
         }
@@ -108,21 +110,6 @@ class Workflow:
                     jobs.hasten_transcode(db, asset, now=now)
 
         return effect
-
-    async def transcode(self, job: Job) -> Effect:
-        """Make every rendition of one asset that somebody waits for: one decode for all of them."""
-        profiles = await self._database.read(renditions.wanted_profiles, job.key)
-        asset = await self._database.read(items.asset, job.key)
-        if asset is None or not profiles:
-            return _nothing
-        await self._database.write(deliveries.transcoding_begun, job.key, now=self._clock.now())
-        self.progress[job.key] = 0.0
-        self._tried[job.key] = profiles
-        try:
-            made = await self._transcoder.make(asset, profiles, on_progress=lambda part: self._note(job.key, part))
-        finally:
-            del self.progress[job.key]
-        return lambda db: self._transcoded(db, asset, made)
 
     async def deliver(self, job: Job) -> Effect:
         """Bring one delivery to its destination through its plugin."""
@@ -155,7 +142,9 @@ class Workflow:
 
     async def withdraw(self, number: str, reason: str, *, who: str) -> Outcome:
         """Withdraw an item everywhere. Again is no mistake: it says that it was done already."""
-        return await self._database.write(self._withdraw, number, reason, who)
+        outcome = await self._database.write(self._withdraw, number, reason, who)
+        await self._transcoding.stop_unwanted()
+        return outcome
 
     async def retry(self, number: str) -> Outcome:
         """Try everything of an item again that had been given up, and make again what is damaged on the disk."""
@@ -207,26 +196,6 @@ class Workflow:
             return Outcome(done=False, message=f"{number} is {item.state}; drop it again to show it again")
         return Outcome(done=True, message=f"{number}: {again} steps are tried again")
 
-    def _transcoded(self, db: sqlite3.Connection, asset: Asset, made: Sequence[Rendition | NotMade]) -> None:
-        now, retry_at = self._clock.now(), self._clock.now() + DISK_FULL
-        for result in made:
-            if isinstance(result, Rendition):
-                renditions.made(db, result)
-            elif not result.transient:
-                reason = self._catalogue(result.message, **result.values)
-                renditions.failed(db, asset.sha256, result.profile, reason)
-        deliveries.advance_all(db, asset.sha256, now=now, retry_at=retry_at)
-
-    def _transcode_failed(self, job: Job, decision: Decision) -> Effect:
-        def effect(db: sqlite3.Connection) -> None:
-            # What was asked for while it ran has not been tried yet.
-            for profile in self._tried.get(job.key, ()) if isinstance(decision, GiveUp) else ():
-                renditions.failed(db, job.key, profile, decision.reason)
-            now = self._clock.now()
-            deliveries.advance_all(db, job.key, now=now, retry_at=now + DISK_FULL)
-
-        return effect
-
     def _delivery_failed(self, job: Job, decision: Decision) -> Effect:
         def effect(db: sqlite3.Connection) -> None:
             row = deliveries.get(db, job.lane, job.body)
@@ -275,9 +244,6 @@ class Workflow:
     def _must_run(self, plugin: str) -> None:
         if plugin not in self._host.names:
             raise RetryLater(f"the plugin {plugin} is not running; see siarhub plugins", after=PLUGIN_DOWN)
-
-    def _note(self, asset: str, part: float) -> None:
-        self.progress[asset] = part
 
 
 def _nothing(db: sqlite3.Connection) -> None:

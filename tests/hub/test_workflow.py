@@ -160,12 +160,17 @@ async def test_a_plugin_may_not_want_a_file_of_another_item(world: World) -> Non
     assert "not of IP-" in reason
 
 
-async def test_a_withdrawal_during_the_transcode_leaves_nothing_to_show(world: World, screens: Place) -> None:
-    begun, go_on = asyncio.Event(), asyncio.Event()
+async def test_a_withdrawal_during_the_transcode_stops_it_and_leaves_nothing_to_show(
+    world: World, screens: Place
+) -> None:
+    begun, stopped = asyncio.Event(), asyncio.Event()
 
     async def wait(asset: object) -> None:
         begun.set()
-        await go_on.wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
 
     world.kitchen.on_make = wait
     item = await world.accept()
@@ -173,7 +178,7 @@ async def test_a_withdrawal_during_the_transcode_leaves_nothing_to_show(world: W
         await begun.wait()
         assert set((await world.states(item)).values()) == {"transcoding"}
         await withdraw(world, item)
-        go_on.set()
+        await stopped.wait()
         await world.settled()
 
     assert set((await world.states(item)).values()) == {"withdrawn"}
