@@ -179,9 +179,9 @@ def _digests(folder: Path) -> Iterator[str]:
 
 
 def hub_of(folder: Path, **intake: object) -> Victim:
-    """The hub of that folder; `intake` goes into its table."""
+    """The hub of that folder, its log beside it (the disk below it may be full); `intake` goes into its table."""
     config = write_config(folder / "siarhub.toml", hub_tables(folder, **intake))
-    return Victim(("siarhub", "run", "--config", str(config)), folder / LOG)
+    return Victim(("siarhub", "run", "--config", str(config)), folder.with_name(f"{folder.name}.{LOG}"))
 
 
 def make_seed(scratch: Path) -> Path:
