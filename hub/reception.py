@@ -114,9 +114,7 @@ class Reception:
             now=self._clock.now(),
             zone=self._zone,
         )
-        if Channel.RADIO in draft.channels:
-            await self._hear(draft)
-        return draft
+        return await self._heard(draft) if Channel.RADIO in draft.channels else draft
 
     async def _asset(self, file: ClaimedFile, submission: Submission) -> Asset:
         try:
@@ -128,11 +126,14 @@ class Reception:
             raise Refusal("{file}: {reason}", file=file.original_name, reason=refusal.say(self._say)) from refusal
         return Asset(sha256=file.sha256, path=file.vault_path, original_name=file.original_name, media=media)
 
-    async def _hear(self, draft: Draft) -> None:
-        """What is to be aired must have something to hear."""
+    async def _heard(self, draft: Draft) -> Draft:
+        """What is to be aired must have something to hear; what was measured need not be measured again."""
         voiced = [asset for asset in draft.assets if asset.media.has_sound]
         spoken = next((asset for asset in voiced if asset.media.kind is MediaKind.AUDIO), voiced[0])
-        await check_audio(spoken.path, settings=self._media)
+        measured = await check_audio(spoken.path, settings=self._media)
+        media = replace(spoken.media, loudness_lufs=measured.integrated_lufs, true_peak_dbtp=measured.true_peak_dbtp)
+        assets = tuple(replace(asset, media=media) if asset is spoken else asset for asset in draft.assets)
+        return replace(draft, assets=assets)
 
     async def _first_with_same_bytes(self, submission: Submission, digests: frozenset[Sha256]) -> ItemNumber | None:
         known = await self._database.read(items.with_same_bytes, digests)

@@ -78,10 +78,14 @@ class MediaInfo:
     sample_aspect: str = "1:1"
     pixel_format: str = ""
     color_transfer: str = ""
+    color_space: str = ""
+    interlaced: bool = False
     video_codec: str = ""  # "" = no moving or still picture
     audio_codec: str = ""  # "" = no sound
     audio_channels: int | None = None
     sample_rate_hz: int | None = None
+    loudness_lufs: float | None = None  # integrated; None = not measured
+    true_peak_dbtp: float | None = None
     pages: int | None = None  # documents only
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hub.api.errors import RetryLater
-from hub.api.models import AudioProfile
+from hub.api.models import AudioProfile, MediaInfo
 from hub.media.graph import Gain, sound_filter
 from hub.media.inputs import MAX_ALLOC_BYTES, as_arguments, strict_options, url
 from hub.media.planner import NO_SOUND, TOO_LONG, TOO_SHORT
@@ -52,6 +52,13 @@ async def check_audio(path: Path, *, settings: MediaSettings, profile: AudioProf
     measured = measured_by(finished)
     refuse_unfit(measured, profile or AudioProfile())
     return measured
+
+
+def known(media: MediaInfo) -> Loudness | None:
+    """What was measured before, at intake; None when it was not."""
+    if media.loudness_lufs is None or media.true_peak_dbtp is None or media.duration_s is None:
+        return None
+    return Loudness(integrated_lufs=media.loudness_lufs, true_peak_dbtp=media.true_peak_dbtp, seconds=media.duration_s)
 
 
 def refuse_unfit(measured: Loudness, profile: AudioProfile) -> None:

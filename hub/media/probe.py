@@ -25,8 +25,10 @@ from hub.messages import Refusal
 _TOO_MANY_PIXELS = "exceeds specified max pixel count"  # libavutil/imgutils.c
 
 
-async def probe(path: Path, *, settings: MediaSettings) -> MediaInfo:
+async def probe(path: Path, *, settings: MediaSettings, decoded_s: float | None = None) -> MediaInfo:
     """Measure the file: its kind by its bytes, its size as displayed, its duration by walking every packet.
+
+    Whoever has just decoded a recording to its end gives the seconds found; then it is not walked again.
 
     Raises: Refusal (what is wrong and what to do: empty, not media, half-copied, too large, damaged, encrypted, ...);
     RetryLater when the machine failed, not the file; OSError when it cannot be read.
@@ -38,7 +40,7 @@ async def probe(path: Path, *, settings: MediaSettings) -> MediaInfo:
             return await read_document(path, Path(folder), sniffed.size_bytes, settings)
         if sniffed.container in IMAGES:
             return await _image(path, Path(folder), sniffed, settings)
-        return await _recording(path, Path(folder), sniffed, settings)
+        return await _recording(path, Path(folder), sniffed, settings, decoded_s)
 
 
 async def read_streams(path: Path, folder: Path, container: str, settings: MediaSettings, *more: str) -> dict[str, Any]:
@@ -120,7 +122,9 @@ async def _decode_whole(path: Path, folder: Path, container: str, settings: Medi
     await tool(command, path, folder, settings)
 
 
-async def _recording(path: Path, folder: Path, sniffed: Sniffed, settings: MediaSettings) -> MediaInfo:
+async def _recording(
+    path: Path, folder: Path, sniffed: Sniffed, settings: MediaSettings, decoded_s: float | None
+) -> MediaInfo:
     found = await read_streams(path, folder, sniffed.container, settings)
     _check_streams(found["streams"], settings)
     video, audio = first(found["streams"], "video"), first(found["streams"], "audio")
@@ -134,7 +138,7 @@ async def _recording(path: Path, folder: Path, sniffed: Sniffed, settings: Media
         info = _sound(info, audio)
     header_s = None if found["estimated"] else _number(found["format"].get("duration"))
     _check_duration(header_s, settings)
-    walked_s = await _walk(path, folder, sniffed.container, settings)
+    walked_s = await _walk(path, folder, sniffed.container, settings) if decoded_s is None else decoded_s
     check_duration(header_s, walked_s)
     return _as_measured(info, walked_s if header_s is None or walked_s > header_s * 1.02 + 0.5 else header_s, settings)
 
@@ -201,6 +205,8 @@ def _picture(info: MediaInfo, stream: Mapping[str, Any], settings: MediaSettings
         sample_aspect="1:1" if aspect in ("N/A", "0:1") else aspect,
         pixel_format=str(stream.get("pix_fmt") or ""),
         color_transfer=str(stream.get("color_transfer") or ""),
+        color_space=str(stream.get("color_space") or ""),
+        interlaced=stream.get("field_order", "progressive") not in ("progressive", "unknown"),
         video_codec=str(stream["codec_name"]),
     )
 

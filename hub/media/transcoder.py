@@ -111,12 +111,14 @@ class Transcoder:
         if asset.media.kind is not MediaKind.VIDEO or not any(isinstance(p, VideoProfile) for p in profiles):
             return VideoDetails(), None
         fitting = any(isinstance(p, VideoProfile) and seems_compliant(asset.media, p) for p in profiles)
-        packets = fitting and self._settings.remux_compliant
+        basic = VideoDetails(progressive=not asset.media.interlaced, color_space=asset.media.color_space)
+        if not (fitting and self._settings.remux_compliant):
+            return basic, None
         try:
-            details = await read_details(asset, self._settings, packets=packets)
+            details = await read_details(asset, self._settings, packets=True)
         except Refusal:  # it passed the probe, so it can be decoded: without the details it is encoded
-            return VideoDetails(), None
-        return details, details if packets else None
+            return basic, None
+        return details, details
 
     async def _carry_out(self, task: _Task, chosen: TranscodePlan) -> None:
         for profile, why in chosen.impossible:
@@ -158,7 +160,7 @@ class Transcoder:
             task.source = replace(task.source, paths=tuple(drawn))
         if any(isinstance(step.profile, AudioProfile) for step in chosen.steps):
             try:
-                task.before = await self._measure(task, task.asset.path, media.container)
+                task.before = loudness.known(media) or await self._measure(task, task.asset.path, media.container)
             except HubError as error:
                 sounds = [step.profile for step in chosen.steps if isinstance(step.profile, AudioProfile)]
                 task.results |= {profile: _not_made(profile, error) for profile in sounds}
@@ -244,7 +246,7 @@ class Transcoder:
     async def _finish_audio(self, task: _Task, target: Target, profile: AudioProfile) -> Rendition:
         target, after = await self._levelled(task, target, profile)
         assert task.before is not None and target.gain is not None  # noqa: S101, PT018 - every audio target has both
-        info = await verify_audio(target.path, target.step, settings=self._settings)
+        info = await verify_audio(target.path, target.step, decoded_s=after.seconds, settings=self._settings)
         digest, path = await asyncio.to_thread(self._store.keep, target.path)
         return Rendition(
             asset=task.asset.sha256,
