@@ -25,7 +25,17 @@ Carry = Callable[[Order], Awaitable[Outcome]]
 class Orders:
     """The daemon's side: carries out what stands in the ledger, in order, one at a time."""
 
-    def __init__(self, state_dir: Path, database: Database, carry: Carry, clock: Clock, log: Log) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        database: Database,
+        carry: Carry,
+        clock: Clock,
+        log: Log,
+        changed: Callable[[], None],
+    ) -> None:
+        """`changed` is called after each order: the ledger says something new."""
+        self._changed = changed
         self._address = state_dir / SOCKET
         self._database = database
         self._carry = carry
@@ -62,6 +72,7 @@ class Orders:
             self._log.exception("order_failed", order=order.id, name=order.name)
             outcome = Outcome(done=False, message=f"{type(error).__name__}: {error}")
         await self._database.write(orders.carried_out, order, outcome, now=self._clock.now())
+        self._changed()
         self._log.info("order_carried_out", order=order.id, name=order.name, who=order.who, done=outcome.done)
 
     async def _wait(self) -> None:

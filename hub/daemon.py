@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from hub.api import CurrentDelivery, HubError, Log, Order, Outcome, PluginContext, PluginSettings
+from hub.api import CurrentDelivery, HubError, Log, PluginContext, PluginSettings
 from hub.api.service import sd_notify, watchdog_interval_s
 from hub.clock import SystemClock
 from hub.control import Orders
@@ -96,7 +96,7 @@ class Daemon:
             self._database, self._workflow.works, settings.jobs, self._clock, self._log, self._bell.ring
         )
         self._receipts = ReceiptWriter(self._database, say, self._zone, settings.hub.language)
-        self._orders = Orders(self._state_dir, self._database, self._carry_out, self._clock, self._log)
+        self._orders = Orders(self._state_dir, self._database, self._workflow.order, self._clock, self._log, self._wake)
         reception = Reception(
             self._database, self._host, self._workflow, self._receipts, settings.media, settings.approval.level,
             settings.intake.default_days, self._clock, self._log, say, self._zone, self._wake,
@@ -174,11 +174,6 @@ class Daemon:
             if not await _ended(task, within_s):
                 self._log.error("part_did_not_stop", part=task.get_name(), within_s=within_s)
                 os._exit(1)  # the ledger is durable at every instant; waiting on would only cost the operator
-
-    async def _carry_out(self, order: Order) -> Outcome:
-        outcome = await self._workflow.order(order)
-        self._wake()
-        return outcome
 
     def _wake(self) -> None:
         self._engine.wake()

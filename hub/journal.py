@@ -17,6 +17,7 @@ from hub.ledger.database import Database
 from hub.ledger.wire import faithful
 
 BATCH = 500
+GATHER_S = 0.05  # facts come in bursts, and a batch costs hardly more than one
 FROM_PLUGINS = Delivered | DeliveryFailed | Played | Aired | Filed
 
 Observer = Callable[[Sequence[JournalEntry]], Awaitable[None]]
@@ -26,17 +27,18 @@ class Bell:
     """Tells all observers at once that there is something new in the journal."""
 
     def __init__(self) -> None:
+        self.rings = 0
         self._rung = asyncio.Event()
 
     def ring(self) -> None:
+        self.rings += 1
         self._rung.set()
         self._rung = asyncio.Event()
 
-    async def wait(self, newest: Callable[[], Awaitable[int]], seen: int) -> None:
-        """Return when the journal is longer than `seen`."""
-        rung = self._rung  # taken before the look, so that a fact recorded in between is not missed
-        if await newest() <= seen:
-            await rung.wait()
+    async def wait(self, rings: int) -> None:
+        """Return when it has been rung more often: whoever looks notes `rings` first, and misses nothing meanwhile."""
+        if self.rings == rings:
+            await self._rung.wait()
 
 
 class PluginJournal:
@@ -99,9 +101,11 @@ class Teller:
         cursor = await self._database.read(facts.cursor, self.name)
         failures = 0
         while True:
+            rings = self._bell.rings
             entries = await self._database.read(facts.entries, after=cursor, limit=BATCH)
             if not entries:
-                await self._bell.wait(lambda: self._database.read(facts.newest), cursor)
+                await self._bell.wait(rings)
+                await asyncio.sleep(GATHER_S)
                 continue
             if not await self._told(entries):
                 failures += 1

@@ -41,10 +41,9 @@ class ReceiptWriter:
 
     async def bring_up_to_date(self, numbers: Iterable[ItemNumber]) -> None:
         for number in sorted(numbers):
-            target = await self._database.read(items.target_of, number)
-            if target is not None:
-                text = await self.text(number)
-                await self._write(Path(target), text)
+            receipt = await self._database.read(self._receipt, number)
+            if receipt is not None:
+                await self._write(*receipt)
 
     async def _write(self, target: Path, text: str) -> None:
         try:
@@ -54,6 +53,11 @@ class ReceiptWriter:
                 raise  # tried again when there is space
             # One folder that somebody has closed must not keep all other receipts old.
             log.warning("receipt_not_written", path=str(target), error=error.strerror)
+
+    def _receipt(self, db: sqlite3.Connection, number: ItemNumber) -> tuple[Path, str] | None:
+        """Where the original stands, and its receipt; None while nobody knows where it stands."""
+        target = items.target_of(db, number)
+        return None if target is None else (Path(target), self._render(db, number))
 
     def _render(self, db: sqlite3.Connection, number: ItemNumber) -> str:
         item = items.get(db, number)

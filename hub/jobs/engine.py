@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from hub.api import Clock, Log
 from hub.jobs.retry import Decision, GiveUp, TryAgain, decide
@@ -69,20 +70,15 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._wake.clear()
-                claimed = await self._claim()
+                # One at a time: the lane of the job just claimed may be full now.
+                claimed, due = await self._database.write(_claim, self._full_lanes(), self._clock.now())
                 for job in claimed:
                     self._running[job.lane] += 1
                     group.create_task(self._carry_out(job), name=f"job: {job.kind} {job.key}")
                 if not claimed:
-                    await self._sleep()
+                    await self._sleep(due)
 
-    async def _claim(self) -> list[Job]:
-        # One at a time: the lane of the job just claimed may be full now.
-        return await self._database.write(jobs.claim, self._full_lanes(), 1, now=self._clock.now())
-
-    async def _sleep(self) -> None:
-        # A full lane's jobs do not count: the end of a job in it wakes us.
-        due = await self._database.read(jobs.next_due, self._full_lanes())
+    async def _sleep(self, due: datetime | None) -> None:
         pause = LONGEST_SLEEP_S
         if due is not None:
             pause = min(max((due - self._clock.now()).total_seconds(), 0.0), pause)
@@ -124,6 +120,12 @@ class Engine:
     def _facts(self, job: Job, started: float) -> dict[str, object]:
         seconds = round(self._clock.monotonic() - started, 3)
         return {"kind": job.kind, "key": job.key, "item": job.item, "attempt": job.attempts, "seconds": seconds}
+
+
+def _claim(db: sqlite3.Connection, full_lanes: list[str], now: datetime) -> tuple[list[Job], datetime | None]:
+    """The next job, or when one will be due. A full lane's jobs do not count: the end of a job in it wakes us."""
+    claimed = jobs.claim(db, full_lanes, 1, now=now)
+    return claimed, None if claimed else jobs.next_due(db, full_lanes)
 
 
 def _finish(db: sqlite3.Connection, job: Job, effect: Effect) -> None:

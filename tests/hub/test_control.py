@@ -33,7 +33,7 @@ class Desk:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        keeper = Orders(self.folder, self.database, self._carry, FakeClock(), structlog.get_logger("t"))
+        keeper = Orders(self.folder, self.database, self._carry, FakeClock(), structlog.get_logger("t"), lambda: None)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(keeper.run())
             async with asyncio.timeout(10):
@@ -107,7 +107,7 @@ async def test_an_order_cut_off_by_a_broken_ledger_waits_for_the_next_start(desk
     desk.error = LedgerError("gone")
     await desk.give("withdraw", may_wait=True)
 
-    keeper = Orders(desk.folder, desk.database, desk._carry, FakeClock(), structlog.get_logger("t"))
+    keeper = Orders(desk.folder, desk.database, desk._carry, FakeClock(), structlog.get_logger("t"), lambda: None)
     with pytest.raises(LedgerError):
         await keeper.run()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -256,16 +256,15 @@ async def test_an_effect_that_fails_leaves_nothing_half_written(shop: Shop) -> N
 
 async def test_a_job_queued_between_the_look_and_the_sleep_is_not_missed(shop: Shop) -> None:
     looked = asyncio.Event()
-    claim = shop.engine._claim
+    sleep = shop.engine._sleep
 
-    async def claim_then_queue() -> list[Job]:
-        found = await claim()
+    async def queue_then_sleep(due: datetime | None) -> None:
         if not looked.is_set():
             looked.set()
             await shop.plan("late")  # after the look, before the sleep
-        return found
+        await sleep(due)
 
-    shop.engine._claim = claim_then_queue  # type: ignore[method-assign]
+    shop.engine._sleep = queue_then_sleep  # type: ignore[method-assign]
     async with running(shop):
         await shop.until_begun(1)
         await shop.until_empty()
