@@ -25,6 +25,7 @@ from bench.measure import Cost, Measure, cpu_of, rss_mib
 from hub.demo.stage import Child
 from hub.ledger import deliveries, items
 from hub.ledger.database import open_for_reading
+from plugins.radio.local_playout import free_port
 from plugins.videotron.local_broker import LocalBroker, local_broker
 
 CLIPS = 20
@@ -62,11 +63,10 @@ async def _script(folder: Path, clips: list[Path]) -> Cost:
     inbox, out = folder / "in", folder / "out"
     inbox.mkdir(parents=True)
     out.mkdir()
-    async with local_broker(folder / "broker", ["screen"]) as broker:
+    async with plain_broker() as port:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = await asyncio.create_subprocess_exec(
-            str(NAIVE), str(inbox), str(out), str(len(clips)), str(broker.port),
-            env=os.environ | {"BENCH_PASSWORD": broker.hub_password}, start_new_session=True,
+            str(NAIVE), str(inbox), str(out), str(len(clips)), str(port), start_new_session=True
         )  # fmt: skip
         await asyncio.sleep(1.0)  # inotifywait says nothing when it is ready
         began = time.monotonic()
@@ -101,6 +101,20 @@ async def _rest(pid: int) -> tuple[float, float]:
     before = cpu_of(pid)[0]
     await asyncio.sleep(IDLE_S)
     return 100 * (cpu_of(pid)[0] - before) / IDLE_S, rss_mib(pid)
+
+
+@asynccontextmanager
+async def plain_broker() -> AsyncIterator[int]:
+    """The port of a Mosquitto as it comes, for the plain script: no accounts, no limits."""
+    port, program = free_port(), shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") or "mosquitto"
+    silent = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(program, "-p", str(port), stdout=silent, stderr=silent)
+    try:
+        await asyncio.sleep(1.0)  # it does not say when it listens
+        yield port
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 @asynccontextmanager
@@ -182,10 +196,10 @@ async def until(check: Callable[[], bool]) -> None:
 
 
 def _clips(folder: Path) -> list[Path]:
-    """Clips as a camera gives them (1080p25, 12 Mb/s, grain, sound): the same pictures, other bytes by a tag."""
+    """Clips as a camera gives them (15 s, 1080p25, 12 Mb/s, grain, sound): the same pictures, other bytes."""
     first, clips = folder / "clip.mp4", []
-    source = "testsrc2=size=1920x1080:rate=25:duration=6,noise=alls=12:allf=t"
-    sound = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=6", "-c:a", "aac"]
+    source = "testsrc2=size=1920x1080:rate=25:duration=15,noise=alls=12:allf=t"
+    sound = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=15", "-c:a", "aac"]
     picture = ["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "12M", "-pix_fmt", "yuv420p"]
     make = ["ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", source, *sound, *picture, str(first)]
     subprocess.run(make, check=True)

@@ -16,12 +16,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench.chain import running, until
+from bench.chain import plain_broker, running, until
 from bench.measure import Measure
 from hub.api import DeliveryChanged, DeliveryState, JournalEntry
 from hub.ledger import facts
 from hub.ledger.database import open_for_reading
-from plugins.radio.local_playout import free_port
 
 TOPIC = "led/v1/bench"
 SCREENS = ("one", "two", "three")
@@ -60,26 +59,21 @@ def _reached(folder: Path, state: DeliveryState) -> list[JournalEntry]:
 
 
 async def _theirs(folder: Path, film: Path) -> float:
-    port = free_port()
-    broker = await asyncio.create_subprocess_exec(shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-p", str(port))
-    await asyncio.sleep(1.0)  # it does not say when it listens
-    address = ["-h", "127.0.0.1", "-p", str(port), "-q", "1", "-t", TOPIC]
     outs, receivers = [folder / f"{name}.got" for name in SCREENS], []
-    for out in outs:
-        with out.open("wb") as file:
-            command = ["mosquitto_sub", *address, "-C", "1", "-N"]
-            receivers.append(await asyncio.create_subprocess_exec(*command, stdout=file))
-    await asyncio.sleep(1.0)  # nor does mosquitto_sub when it has subscribed
-    began = time.monotonic()
-    await _run("mosquitto_pub", *address, "-f", str(film))
-    for receiver in receivers:
-        await receiver.wait()
-    await _run("sha256sum", *map(str, outs))
-    await asyncio.to_thread(os.sync)
-    took = time.monotonic() - began
-    broker.terminate()
-    await broker.wait()
-    return took
+    async with plain_broker() as port:
+        address = ["-h", "127.0.0.1", "-p", str(port), "-q", "1", "-t", TOPIC]
+        for out in outs:
+            with out.open("wb") as file:
+                command = ["mosquitto_sub", *address, "-C", "1", "-N"]
+                receivers.append(await asyncio.create_subprocess_exec(*command, stdout=file))
+        await asyncio.sleep(1.0)  # mosquitto_sub does not say when it has subscribed
+        began = time.monotonic()
+        await _run("mosquitto_pub", *address, "-f", str(film))
+        for receiver in receivers:
+            await receiver.wait()
+        await _run("sha256sum", *map(str, outs))
+        await asyncio.to_thread(os.sync)
+        return time.monotonic() - began
 
 
 async def _run(*command: str) -> None:
