@@ -9,6 +9,11 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+# sd-daemon(3): what stands in <> before a line is its priority in the journal.
+PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+_json = structlog.processors.JSONRenderer()
 
 
 def sd_notify(*states: str) -> None:
@@ -30,9 +35,14 @@ def watchdog_interval_s() -> float | None:
 
 
 def set_up_logging(*, level: str = "info", style: str = "auto") -> None:
-    """Log to standard error: `json` a line each, `console` in colour; `auto` is console on a terminal."""
+    """Log to standard error: `json` a line each, `console` in colour; `auto` is console on a terminal.
+
+    To systemd's journal each JSON line says its priority, so that `journalctl -p warning` finds it.
+    """
     as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
-    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    renderer: Any = _json if as_json else structlog.dev.ConsoleRenderer()
+    if as_json and _to_journal():
+        renderer = _json_for_journal
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -46,3 +56,16 @@ def set_up_logging(*, level: str = "info", style: str = "auto") -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _to_journal() -> bool:
+    """Whether standard error is the journal's stream: systemd names it by device and inode (systemd.exec(5))."""
+    try:
+        mine = os.fstat(sys.stderr.fileno())
+    except OSError:  # replaced by something that is no file
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{mine.st_dev}:{mine.st_ino}"
+
+
+def _json_for_journal(logger: WrappedLogger, name: str, event: EventDict) -> str:
+    return f"<{PRIORITIES[event['level']]}>{_json(logger, name, event)!s}"
