@@ -18,12 +18,7 @@ def acl(namespace: str, players: Sequence[str], *, hub: str) -> str:
     """The acl_file in which each player hears and speaks for itself alone. Raises: ValueError without a player."""
     if not players:
         raise ValueError("no screen is configured: an ACL for nobody would lock every player out")
-    parts = [
-        "# Made by `siarhub videotron acl`; make it anew when a screen is added. What is not allowed here is denied.",
-        _hub_rules(namespace, hub),
-        *(_player_rules(namespace, player) for player in sorted(players)),
-    ]
-    return "\n\n".join(parts) + "\n"
+    return _rules(namespace, players, hub)
 
 
 def password_line(username: str, password: str) -> str:
@@ -37,14 +32,13 @@ def write_accounts(folder: Path, namespace: str, players: Sequence[str], *, hub:
     """Write `acl`, `passwords` and one `<account>.password` each; returns the passwords by account. Blocks.
 
     Repeatable: an account that has a password file keeps its password; accounts no longer named lose their entry.
-    Raises: ValueError without a player, OSError.
+    Without a player the hub alone may connect, so that the account of the last screen ends too. Raises: OSError.
     """
-    rules = acl(namespace, players, hub=hub)
     folder.mkdir(parents=True, exist_ok=True)
     passwords = {account: _password_of(folder / f"{account}.password") for account in (hub, *sorted(players))}
     lines = "".join(password_line(account, password) for account, password in passwords.items())
     write_atomically(folder / "passwords", lines, mode=0o640)
-    write_atomically(folder / "acl", rules, mode=0o640)
+    write_atomically(folder / "acl", _rules(namespace, players, hub), mode=0o640)
     return passwords
 
 
@@ -52,6 +46,15 @@ def give_to_broker(folder: Path, group: int) -> None:
     """Let the broker's group read `acl` and `passwords`, and nobody else."""
     for name in ("acl", "passwords"):
         os.chown(folder / name, -1, group)
+
+
+def _rules(namespace: str, players: Sequence[str], hub: str) -> str:
+    parts = [
+        "# Made by `siarhub videotron acl`; make it anew when a screen is added. What is not allowed here is denied.",
+        _hub_rules(namespace, hub),
+        *(_player_rules(namespace, player) for player in sorted(players)),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _hub_rules(namespace: str, hub: str) -> str:

@@ -121,6 +121,17 @@ def test_passwords_stay_when_a_screen_is_added_and_go_when_one_is_removed(tmp_pa
     assert not any(password in (tmp_path / "passwords").read_text() for password in after.values())
 
 
+def test_with_the_last_screen_its_account_goes_too_and_the_hub_keeps_its_own(tmp_path):
+    before = write_accounts(tmp_path, "led/v1", ["gate-1"], hub="siarhub")
+
+    after = write_accounts(tmp_path, "led/v1", [], hub="siarhub")
+
+    assert after == {"siarhub": before["siarhub"]}
+    assert [line.split(":")[0] for line in (tmp_path / "passwords").read_text().splitlines()] == ["siarhub"]
+    rules = (tmp_path / "acl").read_text().splitlines()
+    assert [line for line in rules if line.startswith("user ")] == ["user siarhub"]
+
+
 async def test_two_local_brokers_do_not_meet(tmp_path):
     async with contextlib.AsyncExitStack() as stack:
         one, two = [
