@@ -237,11 +237,11 @@ async def _watchdog() -> None:
 
 
 def _prepare(state_dir: Path) -> None:
-    """The group may write orders in the ledger, but change no original, no rendition and no plugin's state."""
+    """The group may write orders into the ledger, and read plugins' state; the files are the hub's alone."""
     state_dir.mkdir(parents=True, exist_ok=True)
-    for name in ("vault", "renditions", "plugins"):
-        (state_dir / name).mkdir(exist_ok=True)
-        (state_dir / name).chmod(0o750)
+    for name, mode in {"vault": 0o700, "renditions": 0o700, "plugins": 0o750}.items():
+        (state_dir / name).mkdir(mode=mode, exist_ok=True)
+        (state_dir / name).chmod(mode)
 
 
 def _lock(state_dir: Path) -> int:
