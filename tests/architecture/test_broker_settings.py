@@ -33,3 +33,11 @@ def test_nobody_comes_in_without_a_password() -> None:
 
 def test_debians_broker_keeps_its_port() -> None:
     assert re.findall(r"^listener (\S+) (\S+)$", installed(), re.MULTILINE) == [("1884", "127.0.0.1")]
+
+
+def test_what_the_installed_file_says_of_itself_is_so_there() -> None:
+    text = installed()
+
+    assert text.startswith("# The broker of Siar Hub: siarhub-broker.service.")
+    assert not [foreign for foreign in ("mosquitto.service", "reload mosquitto", "conf.d") if foreign in text]
+    assert "per_listener_settings false" in text.splitlines()
