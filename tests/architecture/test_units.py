@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,35 @@ def test_the_hub_can_lock_its_own_ffmpeg_in() -> None:
     assert {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} <= set(allowed)
 
 
+def test_mpv_can_be_made_to_die_with_the_player() -> None:
+    filters = re.findall(r"^SystemCallFilter=(.*)$", (CONFIG / "siarhub-player.service").read_text(), re.MULTILINE)
+
+    denied = next(number for number, words in enumerate(filters) if words.startswith("~") and "@privileged" in words)
+    assert "capset" in filters[denied + 1 :]  # setpriv --pdeathsig asks for it; a later line wins
+
+
 def test_orders_reach_the_ledger_whoever_gives_them() -> None:
-    assert values("siarhub.service", "UMask") == ["0007"]
-    assert "/var/lib/siarhub/ledger.db" in values("siarhub.service", "ExecStartPre")
-    assert values("siarhub.service", "StateDirectoryMode") == ["2770"]  # SQLite's side files get the folder's group
+    # Set-group-id: SQLite's side files get the folder's group. Sticky: nobody but the hub can delete what is the hub's.
+    assert values("siarhub.service", "StateDirectoryMode") == ["3770"]
+    take_over = " ".join(values("siarhub.service", "ExecStartPre"))
+    assert take_over.startswith("+/usr/bin/find /var/lib/siarhub -maxdepth 1 -type f -links 1 -name ledger.db-* ")
+    assert take_over.endswith("-exec chown -h siarhub:siarhub {} +")
+
+
+def test_the_group_can_change_nothing_that_does_not_say_so_itself() -> None:
+    assert values("siarhub.service", "UMask") == ["0027"]
+    assert values("siarhub-radio.service", "UMask") == ["0027"]
+    assert values("siarhub-radio.service", "User") == values("siarhub.service", "User")  # it reads the hub's sound
+
+
+def test_the_installed_settings_name_what_is_installed() -> None:
+    command = [str(CONFIG / "install"), "settings"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+
+    settings = tomllib.loads(text)["plugins"]
+
+    assert settings["radio"]["script"] == "/opt/siarhub/current/config/radio.liq"
+    assert settings["radio"]["media_folder"] == "/var/lib/siarhub/radio/media"
+    assert settings["radio"]["as_run"] == "/var/lib/siarhub/radio/as-run.jsonl"
+    assert settings["videotron"]["broker"]["port"] == 1884
+    assert settings["videotron"]["broker"]["password_file"] == "/etc/siarhub/broker/siarhub.password"
