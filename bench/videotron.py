@@ -23,7 +23,7 @@ from hub.ledger import facts
 from hub.ledger.database import open_for_reading
 
 TOPIC = "led/v1/bench"
-SCREENS = ("one", "two", "three")
+SCREENS = dict.fromkeys(("one", "two", "three"), (1280, 720))
 
 
 def measures() -> Iterator[Measure]:

@@ -79,7 +79,7 @@ class MediaInfo:
     pixel_format: str = ""
     color_transfer: str = ""
     color_space: str = ""
-    interlaced: bool = False
+    interlaced: bool = False  # or not known to be progressive
     video_codec: str = ""  # "" = no moving or still picture
     audio_codec: str = ""  # "" = no sound
     audio_channels: int | None = None

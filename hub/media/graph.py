@@ -148,7 +148,7 @@ def _share_sound(media: Stream, count: int) -> list[Stream]:
 
 def _upright(picture: Stream, source: Source) -> Stream:
     """What every output needs alike: progressive, standard range, square pixels."""
-    if not source.is_still:
+    if not (source.is_still or source.details.progressive):
         picture = picture.filter("yadif", deint="interlaced")
     if source.media.color_transfer in HDR_TRANSFERS:
         for name, options in TONE_MAP:

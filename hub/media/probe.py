@@ -206,7 +206,7 @@ def _picture(info: MediaInfo, stream: Mapping[str, Any], settings: MediaSettings
         pixel_format=str(stream.get("pix_fmt") or ""),
         color_transfer=str(stream.get("color_transfer") or ""),
         color_space=str(stream.get("color_space") or ""),
-        interlaced=stream.get("field_order", "progressive") not in ("progressive", "unknown"),
+        interlaced=stream.get("field_order", "progressive") != "progressive",
         video_codec=str(stream["codec_name"]),
     )
 
