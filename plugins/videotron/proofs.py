@@ -52,7 +52,7 @@ class ProofKeeper:
             else:
                 facts.append(_fact(proof, entry, given[entry.item, entry.cid]))
         new = await self._journal.record_many(facts) if facts else 0
-        self._log.info("proof_was_recorded", player=proof.player, entries=len(proof.entries), new=new)
+        self._log.debug("proof_was_recorded", player=proof.player, entries=len(proof.entries), new=new)
 
     def _objection(self, entry: ProofEntry, given: Given | None) -> str:
         """Why an entry proves nothing; it is acknowledged all the same, for sending it again would not help."""
