@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -26,6 +27,7 @@ from hub.supervision import Plugins
 EVERY_S = 5.0
 REFRESH_S = 60.0
 RECENT_BLOCK_S = 600.0
+NAMED = 3  # items in one summary; siarhub items has all
 
 log = structlog.get_logger("wellness")
 
@@ -77,11 +79,13 @@ class Wellness:
 
     async def _status(self) -> Status:
         counts = await self._database.read(jobs.counts)
+        failed = await self._database.read(failed_deliveries)
         records = self._plugins.records
         intake = self._intake.status()
         parts = [
             Part(name="intake", state="degraded" if intake.paused else "ok", summary=intake.paused or ""),
             _jobs_part(counts),
+            deliveries_part(failed),
             *[await self._plugin_part(record) for record in records],
             *self._lag_part(),
         ]
@@ -117,6 +121,26 @@ class Wellness:
             return []
         summary = f"{block.culprit} blocked the hub for {block.seconds:.1f} s at {block.place}"
         return [Part(name="loop", state="degraded", summary=summary)]
+
+
+def failed_deliveries(db: sqlite3.Connection) -> list[str]:
+    """The item's number for each failed delivery of an item that may still be shown, oldest first."""
+    rows = db.execute(
+        "SELECT item.number FROM delivery JOIN item ON item.number = delivery.item"
+        " WHERE delivery.state = 'failed' AND item.state IN ('accepted', 'active') ORDER BY item.month, item.serial"
+    )
+    return [row["number"] for row in rows]
+
+
+def deliveries_part(failed: Sequence[str]) -> Part:
+    """Nothing tries these again by itself: a person must act."""
+    if not failed:
+        return Part(name="deliveries", state="ok")
+    numbers = list(dict.fromkeys(failed))
+    named = ", ".join([*numbers[:NAMED], *(["..."] if numbers[NAMED:] else [])])
+    count = f"{len(failed)} delivery" if len(failed) == 1 else f"{len(failed)} deliveries"
+    remedy = "siarhub show ITEM says why; then siarhub retry ITEM, or siarhub withdraw ITEM"
+    return Part(name="deliveries", state="degraded", summary=f"{count} failed ({named}); {remedy}")
 
 
 def _jobs_part(counts: dict[str, int]) -> Part:

@@ -26,7 +26,7 @@ from hub.testing.runner import run_check
 
 SKELETON = Path(__file__).parents[1] / "plugin_skeleton"
 IMPORT_WITHIN_S = 40.0
-RESERVED = ("jobs", "intake", "loop", "hub", "test", "plugins")  # other parts of the status have these names
+RESERVED = ("jobs", "deliveries", "intake", "loop", "hub", "test", "plugins")  # other parts of the status have these names
 COLOURS = {
     "running": "green", "ready": "green", "disabled": "dim", "found": "yellow", "ok": "green", "skipped": "yellow",
     "degraded": "yellow",
