@@ -7,13 +7,14 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import click
 
 from hub.api.cli import CommandContext
 from plugins.videotron.accounts import acl as acl_text
 from plugins.videotron.accounts import give_to_broker, write_accounts
-from plugins.videotron.roster import read_snapshot
+from plugins.videotron.roster import read_snapshot, unheard
 from plugins.videotron.settings import VideotronSettings
 
 
@@ -30,14 +31,14 @@ def players(hub: CommandContext, as_json: bool) -> None:
 
     With the hub down, nobody is known to be online.
     """
-    rows = read_snapshot(hub.state_dir("videotron"), datetime.now(UTC))
+    rows = _with_unheard(read_snapshot(hub.state_dir("videotron"), datetime.now(UTC)), hub)
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     elif not rows:
-        click.echo("No player is known: configure screens ([plugins.videotron.screens.<id>]) and start the hub.")
+        click.echo("No screen is configured: name them in siarhub.toml ([plugins.videotron.screens.<id>]).")
     else:
         for row in rows:
-            click.echo(_line(row))
+            click.echo(_line(row, hub.zone))
     if not as_json and not all(row["online"] for row in rows):
         raise click.exceptions.Exit(1)
 
@@ -85,9 +86,21 @@ def _say_what_next(folder: Path, screens: list[str], username: str, *, shared: s
     click.echo(f"Each player gets its own {folder}/<id>.password, username = its id. Keep the others from it.")
 
 
-def _line(row: dict[str, Any]) -> str:
-    link = "online" if row["online"] else f"OFFLINE since {row['last_seen']}" if row["last_seen"] else "NEVER HEARD"
+def _with_unheard(rows: list[dict[str, Any]], hub: CommandContext) -> list[dict[str, Any]]:
+    """The snapshot's rows, and one for each configured screen that the hub has not written down yet."""
+    settings = cast(VideotronSettings, hub.settings("videotron", VideotronSettings))
+    known = {row["player"] for row in rows}
+    new = [unheard(player, screen) for player, screen in settings.screens.items() if player not in known]
+    return sorted([*rows, *new], key=lambda row: str(row["player"]))
+
+
+def _line(row: dict[str, Any], zone: ZoneInfo) -> str:
+    link = "online" if row["online"] else f"OFFLINE since {_local(row, zone)}" if row["last_seen"] else "NEVER HEARD"
     playing = row["playing"]["item"] if row["playing"] else "nothing"
     files = f"holds {row['held']} of {row['wanted']}"
     parts = [f"{row['player']:<20} {row['width']}x{row['height']}", link, files, f"plays {playing}", *row["errors"]]
     return "  ".join(parts)
+
+
+def _local(row: dict[str, Any], zone: ZoneInfo) -> str:
+    return f"{datetime.fromisoformat(row['last_seen']).astimezone(zone):%Y-%m-%d %H:%M:%S}"

@@ -7,8 +7,8 @@ the broker lost is published again on every connect.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from hub.api import CurrentDelivery, Delivered, DeliveryState, HubError, ItemNumber, PluginContext, Sha256
@@ -29,7 +29,7 @@ from plugins.videotron.protocol import (
     decode_report,
     encode,
 )
-from plugins.videotron.roster import Roster, read_snapshot, write_snapshot
+from plugins.videotron.roster import Roster, SnapshotFile, read_snapshot
 from plugins.videotron.sender import Sender
 from plugins.videotron.settings import VideotronSettings
 from plugins.videotron.store import Store
@@ -81,7 +81,7 @@ class Exchange:
     async def run(self) -> None:
         """Work until cancelled."""
         folder = self._context.state_dir
-        store = await asyncio.to_thread(Store, folder / STORE)
+        store, snapshot = await asyncio.to_thread(Store, folder / STORE), SnapshotFile(folder)
         try:
             self.roster.recall(await asyncio.to_thread(read_snapshot, folder, self._context.clock.now()))
             proofs = ProofKeeper(
@@ -94,10 +94,11 @@ class Exchange:
             )
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._reconcile_forever(store), name="videotron: reconcile")
-                group.create_task(self._keep_snapshot(), name="videotron: snapshot")
+                group.create_task(self._keep_snapshot(snapshot), name="videotron: snapshot")
                 group.create_task(self.broker.run(lambda link: self._session(link, proofs)), name="videotron: broker")
         finally:
             store.close()
+            await self._write_snapshot(snapshot.end)
 
     async def _session(self, link: Link, proofs: ProofKeeper) -> None:
         await link.subscribe(*(f"{self._settings.namespace}/{rest}" for rest in ("r/+/+", "s/+/state", "s/+/proof")))
@@ -254,16 +255,18 @@ class Exchange:
 
     # --- for people
 
-    async def _keep_snapshot(self) -> None:
+    async def _keep_snapshot(self, snapshot: SnapshotFile) -> None:
         while True:
             if self.roster.changed:
-                rows = self.roster.snapshot(serials=self._serials, wanted=self._wanted, progress=self.sender.progress())
-                now = self._context.clock.now()
-                try:
-                    await asyncio.to_thread(write_snapshot, self._context.state_dir, now, rows)
-                except OSError as error:  # a full disk must not stop the transfers; the next turn tries again
-                    self._log.warning("snapshot_was_not_written", reason=str(error))
+                await self._write_snapshot(snapshot.write)
             await asyncio.sleep(SNAPSHOT_EVERY_S)
+
+    async def _write_snapshot(self, write: Callable[[datetime, list[dict[str, Any]]], None]) -> None:
+        rows = self.roster.snapshot(serials=self._serials, wanted=self._wanted, progress=self.sender.progress())
+        try:
+            await asyncio.to_thread(write, self._context.clock.now(), rows)
+        except OSError as error:  # a full disk must not stop the transfers; the next turn tries again
+            self._log.warning("snapshot_was_not_written", reason=str(error))
 
     def details(self) -> dict[str, Any]:
         """By screen: how its player is, in a few words."""

@@ -134,7 +134,7 @@ class VideotronPlugin:
             details["broker"] = f"it refused {exchange.broker.refused}; make its acl_file anew"
         troubles = self._troubles()
         state = HealthState.DEGRADED if troubles else HealthState.OK
-        summary = "; ".join(troubles) or f"{len(self._settings.screens)} players online"
+        summary = "; ".join(troubles) or f"{_players(len(self._settings.screens))} online"
         return Health(state=state, summary=summary, details=details)
 
     def _troubles(self) -> list[str]:
@@ -142,7 +142,9 @@ class VideotronPlugin:
         if not self._settings.screens:
             troubles.append("no screen is configured")
         if offline := exchange.roster.offline():
-            troubles.append(f"{len(offline)} of {len(self._settings.screens)} players not heard: {', '.join(offline)}")
+            troubles.append(
+                f"{len(offline)} of {_players(len(self._settings.screens))} not heard: {', '.join(offline)}"
+            )
         if ill := [player for player in self._settings.screens if exchange.roster.errors(player)]:
             troubles.append(f"trouble at {', '.join(sorted(ill))}")
         if exchange.lost:
@@ -165,3 +167,7 @@ class VideotronPlugin:
             name=unknown.name,
             known=", ".join(unknown.known) or "-",
         )
+
+
+def _players(count: int) -> str:
+    return f"{count} player" if count == 1 else f"{count} players"

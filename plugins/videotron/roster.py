@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,7 +34,7 @@ class Roster:
         self._silent_after = silent_after
         self._clock = clock
         self._seen = {player: Seen() for player in screens}
-        self.changed = False  # since the last snapshot
+        self.changed = True  # since the last snapshot
 
     def __contains__(self, player: str) -> bool:
         return player in self._seen
@@ -103,26 +104,73 @@ class Roster:
                 seen.last_seen = seen.last_seen or datetime.fromisoformat(row["last_seen"])
 
     def _row(self, player: str, serial: int, wanted: set[str]) -> dict[str, Any]:
-        seen, screen = self._seen[player], self._screens[player]
-        state = seen.state
-        return {
-            "player": player,
-            "name": screen.name,
-            "width": screen.width,
-            "height": screen.height,
+        seen = self._seen[player]
+        row = unheard(player, self._screens[player]) | {
             "online": self.online(player),
             "last_seen": seen.last_seen.isoformat() if seen.last_seen else None,
             "wanted": len(wanted),
             "held": len(wanted & seen.holds),
             "serial": serial,
-            "serial_followed": state.serial if state else None,
-            "playing": state.playing.model_dump(mode="json") if state and state.playing else None,
-            "mpv": state.mpv if state else None,
-            "software": state.software if state else None,
-            "free_bytes": state.free_bytes if state else None,
-            "clock": state.clock.isoformat() if state else None,
-            "errors": list(state.errors) if state else [],
         }
+        return row | _told(seen.state) if seen.state else row
+
+
+def unheard(player: str, screen: ScreenSettings) -> dict[str, Any]:
+    """The row of a configured screen whose player was never heard."""
+    return {
+        "player": player,
+        "name": screen.name,
+        "width": screen.width,
+        "height": screen.height,
+        "online": False,
+        "last_seen": None,
+        "wanted": 0,
+        "held": 0,
+        "serial": 0,
+        "serial_followed": None,
+        "playing": None,
+        "mpv": None,
+        "software": None,
+        "free_bytes": None,
+        "clock": None,
+        "errors": [],
+        "receiving": None,
+    }
+
+
+def _told(state: PlayerState) -> dict[str, Any]:
+    return {
+        "serial_followed": state.serial,
+        "playing": state.playing.model_dump(mode="json") if state.playing else None,
+        "mpv": state.mpv,
+        "software": state.software,
+        "free_bytes": state.free_bytes,
+        "clock": state.clock.isoformat(),
+        "errors": list(state.errors),
+    }
+
+
+class SnapshotFile:
+    """The one writer of the snapshot: after `end`, a write that was still under way cannot bring anybody back.
+
+    Its methods block: call them in a thread.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def write(self, now: datetime, rows: list[dict[str, Any]]) -> None:
+        with self._lock:
+            if not self._ended:
+                write_snapshot(self._folder, now, rows)
+
+    def end(self, now: datetime, rows: list[dict[str, Any]]) -> None:
+        """The hub stops: from now on it knows of nobody being online."""
+        with self._lock:
+            self._ended = True
+            write_snapshot(self._folder, now, [row | {"online": False} for row in rows])
 
 
 def write_snapshot(folder: Path, written_at: datetime, rows: list[dict[str, Any]]) -> None:

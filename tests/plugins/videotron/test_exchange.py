@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import aiomqtt
 import pytest
 
 from hub.api import Delivered, DeliveryState, HealthState, Played
 from plugins.videotron.protocol import Report, ReportFlag, cid_of, encode, encode_report
+from plugins.videotron.roster import read_snapshot
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -313,3 +315,24 @@ async def test_a_file_that_is_lost_while_it_is_shown_is_named_and_the_hub_asked_
     lost.path.write_bytes(some_bytes(2))
     station.exchange.wake()
     await tools.until(lambda: not station.exchange.lost)
+
+
+async def test_when_the_hub_stops_in_order_nobody_is_known_to_be_online(broker, tmp_path, tools):
+    station = tools.make_station(broker, tmp_path, screens=("gate-1",))
+
+    def online() -> list[bool]:
+        return [row["online"] for row in read_snapshot(station.exchange._context.state_dir, datetime.now(UTC))]
+
+    async with tools.on(tools.SmallPlayer("gate-1", broker)):
+        async with station.running():
+            await tools.until(lambda: online() == [True])
+
+        assert online() == [False]
+
+
+async def test_a_screen_is_listed_as_soon_as_the_hub_runs_even_without_a_broker(broker, tmp_path, tools):
+    station = tools.make_station(broker, tmp_path, screens=("gate-1",))
+    await broker.stop()
+
+    async with station.running():
+        await tools.until(lambda: read_snapshot(station.exchange._context.state_dir, datetime.now(UTC)))

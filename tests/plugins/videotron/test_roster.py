@@ -8,7 +8,7 @@ import pytest
 
 from hub.testing import NOON, FakeClock
 from plugins.videotron.protocol import PlayerState
-from plugins.videotron.roster import Roster, read_snapshot, write_snapshot
+from plugins.videotron.roster import Roster, SnapshotFile, read_snapshot, write_snapshot
 from plugins.videotron.settings import ScreenSettings
 
 CID = "ab" * 16
@@ -94,3 +94,15 @@ def test_a_damaged_snapshot_is_as_good_as_none(tmp_path, text):
     (tmp_path / "players.json").write_text(text)
 
     assert read_snapshot(tmp_path, NOON) == []
+
+
+def test_nobody_comes_back_online_through_a_write_that_was_late(roster, clock, tmp_path):
+    roster.on_state("gate-1", state(), retained=False)
+    rows = roster.snapshot(serials={}, wanted={}, progress={})
+    file = SnapshotFile(tmp_path)
+
+    file.end(clock.now(), rows)
+    file.write(clock.now(), rows)
+
+    assert [row["online"] for row in rows] == [True]
+    assert [row["online"] for row in read_snapshot(tmp_path, clock.now())] == [False]
