@@ -90,6 +90,17 @@ def test_the_hub_can_lock_its_own_ffmpeg_in() -> None:
     assert {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} <= set(allowed)
 
 
+@pytest.mark.parametrize("unit", THRESHOLDS)
+def test_the_service_runs_only_what_every_debian_has_or_the_installer_brings(unit: str) -> None:
+    commands = re.findall(r"^Exec\w+=[-+]*(\S+)", (CONFIG / unit).read_text(), re.MULTILINE)
+
+    essential = {"/bin/sh", "/bin/sleep", "/usr/bin/find"}  # /bin/kill is in procps, which may be missing
+    installed = {"/usr/bin/setfacl", "/usr/bin/liquidsoap", "/usr/sbin/mosquitto"}
+    ours = {f"/opt/siarhub/current/bin/{name}" for name in ("siarhub", "siarhub-player")}
+    assert commands
+    assert set(commands) <= essential | installed | ours
+
+
 def test_mpv_can_be_made_to_die_with_the_player() -> None:
     filters = re.findall(r"^SystemCallFilter=(.*)$", (CONFIG / "siarhub-player.service").read_text(), re.MULTILINE)
 
