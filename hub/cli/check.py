@@ -14,6 +14,7 @@ import click
 from hub.api import HubError
 from hub.cli.context import Context, print_json
 from hub.cli.offline import plugins_offline
+from hub.cli.rights import name_of, take_the_hubs
 from hub.control import daemon_runs
 from hub.intake.evidence import Lease, ask_for_writers, ignore_lease_signal
 from hub.ledger.database import open_for_reading
@@ -21,21 +22,38 @@ from hub.media.sandbox import sandbox_problems
 from hub.media.tools import missing_tools
 from hub.observe.health import read_status
 from hub.plugin_host.host import PluginHost
-from hub.plugin_host.loader import PluginState
+from hub.plugin_host.loader import PluginState, examine, find_plugins
 from hub.settings import Settings
+
+
+LEFT_OUT = (
+    "Left out, as it depends on the hub's rights: its folders, its ledger, and what the plugins need."
+    " Root may look at them: sudo siarhub check"
+)
+NOT_RUNNING = "The hub is not running: systemctl start siarhub starts it (or: siarhub run)."
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For machines; docs/cli.md has the schema.")
 @click.pass_obj
 def check(context: Context, as_json: bool) -> None:
-    """Look for whatever is missing or wrong; exit with 1 when something is."""
+    """Look for whatever is missing or wrong; exit with 1 when something is.
+
+    Root looks with the rights of the hub's user; somebody else learns only what does not depend on rights.
+    """
     settings = context.all_settings
-    problems = [*_tools(), *_folders(settings), *_ledger(context), *_plugins(settings), *_running(context)]
+    has_the_hubs_rights = take_the_hubs(context.hub_state_dir)
+    runs = daemon_runs(context.hub_state_dir)
+    problems = [*_tools(), *_folders(settings)]
+    problems += _rights(context) if has_the_hubs_rights else _plugins_from_afar(settings)
+    problems += _running(context) if runs else ()
+    notes = [] if has_the_hubs_rights else [LEFT_OUT]
+    notes += [] if runs else [NOT_RUNNING]
     if as_json:
-        print_json({"ok": not problems, "problems": problems})
+        print_json({"ok": not problems, "problems": problems, "notes": notes})
     else:
-        click.echo("\n".join(problems) if problems else "Everything that the hub needs is there.")
+        found = problems or ["Everything that the hub needs is there." if has_the_hubs_rights else "Nothing is wrong."]
+        click.echo("\n".join([*found, *notes]))
     if problems:
         raise SystemExit(1)
 
@@ -46,40 +64,48 @@ def _tools() -> Iterator[str]:
 
 
 def _folders(settings: Settings) -> Iterator[str]:
-    root, names = settings.hub.root, settings.folders
-    for folder in (root, *(root / name for name in (names.approved, names.accepted, names.refused))):
-        yield from _writable(folder, settings)
-    yield from _writable(settings.hub.state_dir, settings)
-    approved, accepted = root / names.approved, root / names.accepted
+    """What everybody may know about the folders: whether they are there, on which file system, and how full it is."""
+    root, state_dir = settings.hub.root, settings.hub.state_dir
+    if not root.is_dir():
+        yield f"{root}: no such folder; make install creates it, or: install -d -m 755 {root}"
+    for folder in (*_peoples(settings), state_dir):
+        if not folder.is_dir():
+            remedy = f"make install creates it, or: install -d -o siarhub -g siarhub -m 2770 {folder}"
+            yield f"{folder}: no such folder; {remedy}"
+    approved, accepted = root / settings.folders.approved, root / settings.folders.accepted
     if approved.is_dir() and accepted.is_dir() and approved.stat().st_dev != accepted.stat().st_dev:
         yield f"{approved} and {accepted} are on different file systems: put them on one, or nothing can be moved"
-    if approved.is_dir() and _is_the_hub(settings):
-        yield from _leases(approved)
-    for folder in (root, settings.hub.state_dir):
+    for folder in (root, state_dir):
         if folder.is_dir() and (free := shutil.disk_usage(folder).free) < settings.intake.min_free_bytes:
             least = settings.intake.min_free_bytes >> 20
             yield f"{folder}: only {free >> 20} MiB free; intake pauses below {least} MiB"
 
 
-def _writable(folder: Path, settings: Settings) -> Iterator[str]:
-    if not folder.is_dir():
-        remedy = f"make install creates it, or: install -d -o siarhub -g siarhub -m 2770 {folder}"
-        yield f"{folder}: no such folder; {remedy}"
-        return
-    if not _is_the_hub(settings):
-        return  # what others may write says nothing about the hub
+def _peoples(settings: Settings) -> list[Path]:
+    names = settings.folders
+    return [settings.hub.root / name for name in (names.approved, names.accepted, names.refused)]
+
+
+def _rights(context: Context) -> Iterator[str]:
+    """What only the hub's user can tell."""
+    settings = context.all_settings
+    for folder in (*_peoples(settings), settings.hub.state_dir):
+        if folder.is_dir():
+            yield from _writable(folder)
+    approved = settings.hub.root / settings.folders.approved
+    if approved.is_dir():
+        yield from _leases(approved)
+    yield from _ledger(context)
+    yield from _plugins(settings)
+
+
+def _writable(folder: Path) -> Iterator[str]:
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".siarhub-check-"):
             pass
     except OSError as error:
-        who = f"uid {os.getuid()}"
-        yield f"{folder}: {who} cannot write there ({error.strerror}); run this as the hub's user, or correct the owner"
-
-
-def _is_the_hub(settings: Settings) -> bool:
-    """Whether this runs as the hub's user, who owns the state folder, or as root."""
-    state_dir = settings.hub.state_dir
-    return os.geteuid() == 0 or (state_dir.is_dir() and state_dir.stat().st_uid == os.geteuid())
+        who = f"the hub's user ({name_of(os.geteuid())})"
+        yield f"{folder}: {who} cannot write there ({error.strerror}); correct its owner and mode"
 
 
 def _leases(folder: Path) -> Iterator[str]:
@@ -111,14 +137,30 @@ def _ledger(context: Context) -> Iterator[str]:
 
 def _plugins(settings: Settings) -> Iterator[str]:
     with plugins_offline(settings) as (host, records):
-        known = {record.name for record in records}
         for record in records:
             if record.state not in (PluginState.RUNNING, PluginState.DISABLED):
                 yield f"plugin {record.name} ({record.origin}) is {record.state}: {record.reason}"
-        for name in sorted(settings.plugins.keys() - known):
-            yield f"plugin {name}: has settings, but is neither installed nor in {settings.hub.plugin_dir}"
+        yield from _nowhere(settings, {record.name for record in records})
         for name in host.names:
             yield from _reachable(host, name)
+
+
+def _plugins_from_afar(settings: Settings) -> Iterator[str]:
+    """Whether each can be imported and its settings are right; what this caller may not read is no problem."""
+    folder = settings.hub.plugin_dir
+    if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+        return
+    every = find_plugins(folder)
+    for found in every:
+        state, reason = examine(found, settings.plugins.get(found.name, {}))
+        if state not in (PluginState.RUNNING, PluginState.DISABLED) and "PermissionError" not in reason:
+            yield f"plugin {found.name} ({found.origin}) is {state}: {reason}"
+    yield from _nowhere(settings, {found.name for found in every})
+
+
+def _nowhere(settings: Settings, known: set[str]) -> Iterator[str]:
+    for name in sorted(settings.plugins.keys() - known):
+        yield f"plugin {name}: has settings, but is neither installed nor in {settings.hub.plugin_dir}"
 
 
 def _reachable(host: PluginHost, name: str) -> Iterator[str]:
@@ -129,8 +171,6 @@ def _reachable(host: PluginHost, name: str) -> Iterator[str]:
 
 
 def _running(context: Context) -> Iterator[str]:
-    if not daemon_runs(context.hub_state_dir):
-        return
     for part in (read_status(context.hub_state_dir) or {}).get("parts", ()):
         if part["state"] != "ok":
             yield f"the running hub says: {part['name']} is {part['state']}: {part['summary']}"

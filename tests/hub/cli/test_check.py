@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +92,99 @@ def test_a_socket_left_by_a_kill_is_no_running_hub(ready: Office) -> None:
     assert os.path.exists(ready.state / SOCKET)  # noqa: PTH110
 
     assert problems(ready, code=0) == []
+
+
+def test_a_hub_that_does_not_run_is_mentioned_but_is_no_problem(ready: Office) -> None:
+    stopped = ready.run("check")
+    with ready.hub_runs():
+        running = ready.run("check")
+
+    assert (stopped.exit_code, running.exit_code) == (0, 0)
+    assert "The hub is not running" in stopped.output
+    assert "not running" not in running.output
+    assert "The hub is not running" in ready.json("check")["notes"][0]
+
+
+PROBE = """from pathlib import Path
+
+from hub.api import PluginSettings, hookimpl
+
+class Probe:
+    Settings = PluginSettings
+
+    def __init__(self, context):
+        self.place = context.root / "Diterima"
+
+    @hookimpl
+    def hub_check_environment(self):
+        (self.place / "made").touch()
+        return []
+"""
+SOMEBODY, THE_HUB = 65533, 65534
+
+
+@pytest.fixture
+def installed(ready: Office) -> Office:
+    """As on a server: the state and people's folders are the hub's, all above them is root's."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be somebody else")
+    (ready.folder / "plugins" / "probe.py").write_text(PROBE)
+    for path in (ready.folder, *ready.folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    for path in (ready.state, *(ready.folder / "root").iterdir()):
+        os.chown(path, THE_HUB, THE_HUB)
+        path.chmod(0o2750)
+    return ready
+
+
+def check_as(office: Office, user: int) -> dict[str, list[str]]:
+    script = Path(__file__).with_name("check_as.py")
+    done = subprocess.run(
+        [sys.executable, "-B", str(script), str(office.config), str(user)], capture_output=True, text=True, timeout=60,
+        check=False, cwd="/",
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    value: dict[str, list[str]] = json.loads(done.stdout)
+    # The interpreter of the tests may stand where only its owner may go.
+    value["problems"] = [one for one in value["problems"] if sys.executable not in one]
+    return value
+
+
+def test_root_looks_and_touches_with_the_rights_of_the_hubs_user_only(installed: Office) -> None:
+    os.chown(installed.folder / "root" / "Ditolak", 0, 0)
+
+    value = check_as(installed, 0)
+
+    (problem,) = value["problems"]
+    assert problem.startswith(f"{installed.folder}/root/Ditolak: the hub's user")
+    assert (installed.folder / "root" / "Diterima" / "made").stat().st_uid == THE_HUB
+    assert not [path for path in installed.state.rglob("*") if path.stat().st_uid != THE_HUB]
+
+
+def test_the_hubs_user_need_not_write_to_the_folder_above_peoples_folders(installed: Office) -> None:
+    assert check_as(installed, THE_HUB)["problems"] == []
+
+
+def test_what_somebody_else_may_not_do_says_nothing_about_the_hub(installed: Office) -> None:
+    installed.accept()
+    secret = installed.folder / "secret"
+    secret.touch(mode=0o600)
+    with installed.config.open("a") as file:
+        file.write(f'[plugins.videotron.broker]\npassword_file = "{secret}"\n[plugins.nowhere]\n')
+    text = installed.config.read_text().replace("[plugins.videotron]\nenabled = false\n", "[plugins.videotron]\n")
+    installed.config.write_text(text)
+
+    value = check_as(installed, SOMEBODY)
+
+    (problem,) = value["problems"]
+    assert "plugin nowhere" in problem
+    assert any("Left out" in note and "sudo siarhub check" in note for note in value["notes"])
+    assert not (installed.folder / "root" / "Diterima" / "made").exists()
+
+
+def test_a_plugin_folder_that_somebody_may_not_read_is_no_problem(installed: Office) -> None:
+    with installed.config.open("a") as file:
+        file.write("[plugins.probe]\n")
+    (installed.folder / "plugins").chmod(0o700)
+
+    assert check_as(installed, SOMEBODY)["problems"] == []
