@@ -25,7 +25,6 @@ from hub.plugin_host.host import PluginHost
 from hub.plugin_host.loader import PluginState, examine, find_plugins
 from hub.settings import Settings
 
-
 LEFT_OUT = (
     "Left out, as it depends on the hub's rights: its folders, its ledger, and what the plugins need."
     " Root may look at them: sudo siarhub check"

@@ -41,7 +41,7 @@ class Context:
             try:
                 self._settings = settings.load(settings.find(self.config))
             except settings.SettingsError as error:
-                click.echo(str(error), err=True)
+                click.echo(_who_may_read(error) or str(error), err=True)
                 raise SystemExit(WRONG_USAGE) from error
         return self._settings
 
@@ -87,6 +87,14 @@ class Context:
         except (HubError, OSError, sqlite3.Error) as error:
             remedy = "ask to be added to the group that may give orders, or use sudo"
             return Outcome(done=False, message=f"the order could not be written: {error}; {remedy}")
+
+
+def _who_may_read(error: settings.SettingsError) -> str:
+    cause = error.__cause__
+    if not isinstance(cause, PermissionError):
+        return ""
+    remedy = "use sudo, or be added to it (sudo adduser NAME siarhub, then log in again)"
+    return f"{cause.filename}: {cause.strerror}; as installed, only the group siarhub may read it: {remedy}"
 
 
 def fail(reason: str) -> SystemExit:

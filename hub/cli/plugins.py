@@ -26,7 +26,15 @@ from hub.testing.runner import run_check
 
 SKELETON = Path(__file__).parents[1] / "plugin_skeleton"
 IMPORT_WITHIN_S = 40.0
-RESERVED = ("jobs", "deliveries", "intake", "loop", "hub", "test", "plugins")  # other parts of the status have these names
+RESERVED = (
+    "jobs",
+    "deliveries",
+    "intake",
+    "loop",
+    "hub",
+    "test",
+    "plugins",
+)  # other parts of the status have these names
 COLOURS = {
     "running": "green", "ready": "green", "disabled": "dim", "found": "yellow", "ok": "green", "skipped": "yellow",
     "degraded": "yellow",
@@ -158,7 +166,6 @@ def _skeleton(name: str) -> dict[str, str]:
     words = {
         "@NAME@": name,
         "@CLASS@": "".join(part.capitalize() for part in name.split("_")),
-        "@FOLDER@": name.replace("_", " ").title(),
     }
     files = {}
     for template in sorted(SKELETON.glob("*.in")):
@@ -174,7 +181,7 @@ def _next_steps(name: str, target: Path) -> str:
   1. Write what yours shall do: {target / "__init__.py"} (docs/plugins.md explains every hook)
   2. Try the rules on it:       siarhub plugin test {target}
   3. Put it where the hub looks: the folder named by [hub] plugin_dir in siarhub.toml
-     (on a server: cp -r {target} /etc/siarhub/plugins/)
+     (on a server: sudo mkdir -p /etc/siarhub/plugins && sudo cp -r {target} /etc/siarhub/plugins/)
   4. Restart and look:          systemctl restart siarhub; siarhub plugins
 Its settings, if you change any, go under [plugins.{name}] in siarhub.toml."""
 

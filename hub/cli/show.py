@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
 import click
+from rich.box import SIMPLE
 from rich.table import Column, Table
 
-from hub.api import Item
+from hub.api import DeliveryState, Item
 from hub.cli.context import Context, fail, legible, print_json
 from hub.control import daemon_runs
 from hub.ledger import deliveries, facts
@@ -18,6 +20,7 @@ from hub.ledger import items as ledger_items
 from hub.ledger import jobs as ledger_jobs
 from hub.observe.health import read_status
 
+SETTLED = (DeliveryState.DELIVERED, DeliveryState.PLAYED, DeliveryState.WITHDRAWN, DeliveryState.EXPIRED)
 COLOURS = {"ok": "green", "degraded": "yellow", "down": "red"}
 
 
@@ -49,11 +52,12 @@ def items(context: Context, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table(Column("Number", no_wrap=True), "Title", "Kind", "State", "Until", "Deliveries")
+    # Three columns, so that it can be read on a terminal of 80.
+    table = Table("Item", Column("State, until", no_wrap=True), "Deliveries", box=SIMPLE, pad_edge=False)
     for row in rows:
-        where = "\n".join(_delivery_text(one) for one in row["deliveries"])
-        until = _local(context, row["end"])
-        table.add_row(row["number"], legible(row["title"]), row["kind"], row["state"], until, legible(where))
+        where = "\n".join(_in_short(one) for one in row["deliveries"])
+        until = f"{row['state']}\n{_local(context, row['end'], '%Y-%m-%d %H:%M')}"
+        table.add_row(legible(f"{row['number']} {row['kind']}\n{row['title']}"), until, legible(where))
     context.console.print(table)
 
 
@@ -147,7 +151,11 @@ def _print_item(context: Context, value: dict[str, Any]) -> None:
         proved = f"  proved on {total['destination']}: {total['plays']} times, {total['seconds']:.1f} s"
         console.print(legible(proved))
     for event in value["events"]:
-        rest = ", ".join(f"{k}={v}" for k, v in event.items() if k not in ("seq", "at", "by", "event") and v != "")
+        rest = ", ".join(
+            f"{key}={_word(context, value)}"
+            for key, value in event.items()
+            if key not in ("seq", "at", "by", "event") and value not in ("", None)
+        )
         console.print(legible(f"  {_local(context, event['at'])} {event['by']} {event['event']}: {rest}"))
 
 
@@ -156,6 +164,19 @@ def _delivery_text(one: dict[str, Any]) -> str:
     return f"{one['plugin']} -> {one['destination']}: {one['state']}{reason}"
 
 
-def _local(context: Context, time: str) -> str:
-    local = datetime.fromisoformat(time).astimezone(context.all_settings.hub.zone)
-    return f"{local:%Y-%m-%d %H:%M:%S}"
+def _in_short(one: dict[str, Any]) -> str:
+    """Where and how far; why only where something is wrong or waits. `siarhub show` has the rest."""
+    where = PurePath(one["destination"]).name or one["destination"]
+    reason = f" ({one['reason']})" if one["reason"] and one["state"] not in SETTLED else ""
+    return f"{where}: {one['state']}{reason}"
+
+
+def _word(context: Context, value: Any) -> Any:
+    """A value of an event as people read it; `--json` has it exact."""
+    if isinstance(value, datetime):
+        return _local(context, value.isoformat())
+    return f"{value:.1f}" if isinstance(value, float) else value
+
+
+def _local(context: Context, time: str, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    return datetime.fromisoformat(time).astimezone(context.zone).strftime(form)

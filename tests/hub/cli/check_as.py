@@ -9,10 +9,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from hub import settings  # noqa: E402
-from hub.cli.check import check  # noqa: E402
-from hub.cli.context import Context  # noqa: E402
-from hub.cli.offline import plugins_offline  # noqa: E402
+from hub import settings
+from hub.cli.check import check
+from hub.cli.context import Context
+from hub.cli.offline import plugins_offline
 
 if __name__ == "__main__":
     context, user = Context(), int(sys.argv[2])

@@ -51,7 +51,7 @@ class Office:
         assert result.exit_code == code, result.output
         return json.loads(result.stdout)
 
-    def accept(self, title: str = "Siaga Karhutla", *, played: bool = False) -> Item:
+    def accept(self, title: str = "Siaga Karhutla", *, played: bool = False, seconds: float = 6.0) -> Item:
         """An item with one delivery to a screen called "gate"."""
         db = open_for_writing(self.ledger)
         draft = Draft(
@@ -62,17 +62,17 @@ class Office:
             delivery = Delivery(key=f"{item.number}/gate", item=item.number, destination="gate")
             deliveries.plan(db, item, "videotron", [delivery], now=NOON, transcode_at=NOON)
             if played:
-                self._play(db, item, delivery)
+                self._play(db, item, delivery, seconds)
         db.close()
         return item
 
-    def _play(self, db: sqlite3.Connection, item: Item, delivery: Delivery) -> None:
+    def _play(self, db: sqlite3.Connection, item: Item, delivery: Delivery, seconds: float) -> None:
         row = deliveries.get(db, "videotron", delivery.key)
         assert row is not None
         deliveries.change(db, row, DeliveryState.PLAYED, now=NOON)
         proof = Played(
             delivery=delivery.key, item=item.number, destination="gate", rendition=Sha256("a" * 64),
-            started_at=NOON, seconds=6.0, complete=True,
+            started_at=NOON, seconds=seconds, complete=True,
         )  # fmt: skip
         facts.add(db, "videotron", "1", proof, now=NOON)
         facts.count_play(db, proof, WITA)

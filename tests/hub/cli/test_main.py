@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from hub.cli.main import OWN, main
 from tests.hub.cli.conftest import Office
@@ -125,3 +126,26 @@ def test_missing_settings_are_wrong_usage_with_the_remedy() -> None:
     assert done.returncode == 2
     assert "give --config FILE or set SIARHUB_CONFIG" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_who_may_not_read_the_settings_is_told_of_the_group(office: Office) -> None:
+    office.config.chmod(0)
+
+    _names_the_group(office.run("items"), office)
+
+
+def test_settings_that_the_system_refuses_to_open_name_the_group(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, **_: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    _names_the_group(office.run("items"), office)
+
+
+def _names_the_group(result: Result, office: Office) -> None:
+    assert result.exit_code == 2
+    assert f"{office.config}: Permission denied" in result.stderr
+    assert "adduser NAME siarhub" in result.stderr

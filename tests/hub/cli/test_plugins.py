@@ -128,7 +128,9 @@ def test_a_new_plugin_never_overwrites(tmp_path: Path) -> None:
 
 
 async def test_a_new_plugin_runs_as_it_is_when_dropped_in_the_plugin_folder(config: Path, tmp_path: Path) -> None:
-    assert siarhub("plugin", "new", "kopi_layar", "--into", tmp_path / "plugins").exit_code == 0
+    new = siarhub("plugin", "new", "kopi_layar", "--into", tmp_path / "plugins")
+    assert new.exit_code == 0
+    assert "sudo mkdir -p /etc/siarhub/plugins && sudo cp -r" in new.output  # cp alone would make it the folder itself
     sound = tmp_path / "sound"
     sound.write_bytes(b"bytes")
     item = make_item(assets=(make_asset(sound),))
@@ -146,7 +148,7 @@ async def test_a_new_plugin_runs_as_it_is_when_dropped_in_the_plugin_folder(conf
     assert record.state is PluginState.RUNNING
     assert delivery.wants[0] == Want(asset=item.assets[0].sha256, profile=delivery.wants[0].profile)
     assert receipt == Receipt(detail="IP-2026-11-0001-1.mp3")
-    assert (tmp_path / "root" / "Kopi Layar" / "IP-2026-11-0001-1.mp3").read_bytes() == b"bytes"
+    assert (tmp_path / "state" / "kopi_layar" / "copies" / "IP-2026-11-0001-1.mp3").read_bytes() == b"bytes"
     assert listed(config)["kopi_layar"]["state"] == "ready"
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from hub.api import DeliveryState, ItemState
+from hub.api import Delivery, DeliveryState, ItemState
+from hub.ledger import deliveries
+from hub.ledger.database import open_for_writing
 from hub.observe.health import Part, Status, write_status
 from hub.testing import NOON
 from tests.hub.cli.conftest import Office
@@ -148,3 +150,45 @@ def test_a_status_that_cannot_be_read_is_not_taken_for_down(office: Office) -> N
 
     assert result.exit_code == 1
     assert "cannot be read" in result.stderr
+
+
+def test_people_read_their_own_time_and_round_seconds_while_machines_get_them_exact(office: Office) -> None:
+    item = office.accept(played=True, seconds=5.999878979000641)
+
+    shown = office.run("show", item.number).output
+    events = office.json("show", item.number)["events"]
+
+    assert "seconds=6.0" in shown
+    assert "started_at=2026-11-22 12:00:00" in shown.replace("\n", " ")
+    assert "5.9998" not in shown
+    assert "+00:00" not in shown
+    assert (events[-1]["seconds"], events[-1]["started_at"]) == (5.999878979000641, NOON.isoformat())
+
+
+ROWS = (
+    ("arsip", DeliveryState.DELIVERED, "Arsip/2026/11/IP-2026-11-0001"),
+    ("/var/lib/siarhub/plugins/kopi/copies", DeliveryState.DELIVERED, "a file"),
+    ("lobby", DeliveryState.FAILED, "too small"),
+    ("hall", DeliveryState.HANDED_OVER, "in the playlist"),
+    ("roof", DeliveryState.PLANNED, "no room"),
+)
+
+
+def test_items_fit_on_a_terminal_of_80_and_say_why_only_where_something_waits_or_is_wrong(office: Office) -> None:
+    item = office.accept("Imbauan Siaga Kebakaran Hutan dan Lahan bagi Seluruh Warga")
+    db = open_for_writing(office.ledger)
+    for where, state, reason in ROWS:
+        delivery = Delivery(key=f"{item.number}/{where}", item=item.number, destination=where)
+        deliveries.plan(db, item, where, [delivery], now=NOON, transcode_at=NOON)
+        row = deliveries.get(db, where, delivery.key)
+        assert row is not None
+        deliveries.change(db, row, state, reason, now=NOON)
+    db.close()
+
+    shown = office.run("items").output
+
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    for line in ("arsip: delivered", "copies: delivered", "lobby: failed (too small)", "roof: planned (no room)"):
+        assert any(one.rstrip().endswith(line) for one in shown.splitlines()), (line, shown)
+    assert "hall: handed over (in the" in shown
+    assert "Arsip/2026" not in shown
