@@ -141,7 +141,10 @@ class Database:
 
 def open_read_only(path: Path) -> sqlite3.Connection:
     """For commands: sees what is committed, changes nothing. Raises: sqlite3.OperationalError without the file."""
-    db = sqlite3.connect(f"file:{path.absolute().as_posix().replace('?', '%3f').replace('#', '%23')}?mode=ro", uri=True)
+    uri = f"file:{path.absolute().as_posix().replace('?', '%3f').replace('#', '%23')}?mode=ro"
+    if not path.with_name(path.name + "-wal").exists():
+        uri += "&immutable=1"  # the hub is down; SQLite would make side files, in a folder where the reader may not
+    db = sqlite3.connect(uri, uri=True)
     db.row_factory = sqlite3.Row
     return db
 
