@@ -71,6 +71,20 @@ class Demo:
             if not self.seen(what)
         ]
 
+    def say_the_end(self) -> None:
+        """The last line: that all of the story happened, or how much of it."""
+        wanted, missing = len(self.wanted()), len(self.missing())
+        within = f"in {time.monotonic() - self.began:.0f} s"
+        if missing:
+            self.say(
+                f"[bold red]{wanted - missing} of {wanted}[/] were seen from outside {within}; ending the stage ..."
+            )
+        else:
+            self.say(
+                f"[bold green]all of the story happened[/] {within}, seen from outside: {', '.join(self.wanted())}"
+            )
+            self.say("ending the stage ...")
+
 
 @click.command()
 @click.option("--once", is_flag=True, help="End by itself: 0 when the whole story happened, 1 naming what did not.")
@@ -104,7 +118,12 @@ async def _play(console: Console, folder: Path, *, once: bool) -> list[str]:
         told.say(
             f"a plugin dropped in {ready.plugin_dir}, or a change of {ready.config.name}, restarts the hub with it"
         )
-        await _follow(told, once=once)
+        try:
+            await _follow(told, once=once)
+        except asyncio.CancelledError:  # Ctrl-C; to end everything in order takes some seconds
+            console.print("ending the stage (broker, Liquidsoap, players, hub) ...")
+            raise
+        told.say_the_end()
         return told.missing() if once else []
 
 
