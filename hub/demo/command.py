@@ -94,10 +94,9 @@ def demo(once: bool, folder: Path | None) -> None:
     console = Console()
     work = folder or Path(tempfile.mkdtemp(prefix="siarhub-demo-"))
     work.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us means the whole stage
     try:
         missing = asyncio.run(_play(console, work, once=once))
-    except KeyboardInterrupt:
+    except asyncio.CancelledError:  # by Ctrl-C
         missing = []
     if missing:
         console.print(f"[bold red]This did not happen[/] (logs: {work / 'logs'}):")
@@ -108,6 +107,7 @@ def demo(once: bool, folder: Path | None) -> None:
 
 
 async def _play(console: Console, folder: Path, *, once: bool) -> list[str]:
+    _end_on_signals(console)
     console.print("[bold]Siar Hub demo[/]: setting the stage (broker, Liquidsoap, two players, hub) ...")
     samples = await asyncio.to_thread(_make_samples, folder / "samples")
     async with stage(folder) as ready:
@@ -118,13 +118,23 @@ async def _play(console: Console, folder: Path, *, once: bool) -> list[str]:
         told.say(
             f"a plugin dropped in {ready.plugin_dir}, or a change of {ready.config.name}, restarts the hub with it"
         )
-        try:
-            await _follow(told, once=once)
-        except asyncio.CancelledError:  # Ctrl-C; to end everything in order takes some seconds
-            console.print("ending the stage (broker, Liquidsoap, players, hub) ...")
-            raise
+        await _follow(told, once=once)
         told.say_the_end()
         return told.missing() if once else []
+
+
+def _end_on_signals(console: Console) -> None:
+    """Ctrl-C or SIGTERM ends the whole stage in order; pressed again, it must not leave half of it behind."""
+    loop, play = asyncio.get_running_loop(), asyncio.current_task()
+    assert play is not None  # noqa: S101 - called by a coroutine
+
+    def end() -> None:
+        if not play.cancelling():
+            console.print("ending the stage (hub, players, broker, Liquidsoap) ...")
+            play.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
 
 
 async def _follow(told: Demo, *, once: bool) -> None:

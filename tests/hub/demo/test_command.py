@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -45,3 +48,19 @@ def test_it_ends_by_saying_how_much_was_seen_when_not_all_was(told: Demo) -> Non
 
     assert "1 of 4 were seen" in said
     assert "all of the story" not in said
+
+
+def test_ctrl_c_says_that_the_stage_is_being_ended_and_pressing_it_again_changes_nothing(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "hub.cli", "demo", "--folder", str(tmp_path / "demo")],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parents[3],
+    ) as demo:  # fmt: skip
+        assert demo.stdout is not None
+        assert "setting the stage" in demo.stdout.readline()
+        demo.send_signal(signal.SIGINT)
+        said = demo.stdout.readline()
+        demo.send_signal(signal.SIGINT)
+        rest = demo.stdout.read()
+
+    assert (demo.returncode, rest) == (0, "")
+    assert "ending the stage" in said
