@@ -98,7 +98,8 @@ def _line(row: dict[str, Any], zone: ZoneInfo) -> str:
     link = "online" if row["online"] else f"OFFLINE since {_local(row, zone)}" if row["last_seen"] else "NEVER HEARD"
     playing = row["playing"]["item"] if row["playing"] else "nothing"
     files = f"holds {row['held']} of {row['wanted']}"
-    parts = [f"{row['player']:<20} {row['width']}x{row['height']}", link, files, f"plays {playing}", *row["errors"]]
+    plays = f"plays {playing}" if row["online"] else f"played {playing} last"
+    parts = [f"{row['player']:<20} {row['width']}x{row['height']}", link, files, plays, *row["errors"]]
     return "  ".join(parts)
 
 
