@@ -112,12 +112,14 @@ def _item(ledger: sqlite3.Connection, item: Item) -> dict[str, Any]:
 
 
 def _event(entry: Any) -> dict[str, Any]:
+    """`at` is when the hub learnt of it; a time of the fact's own is `happened_at`."""
+    own = {"happened_at" if key == "at" else key: value for key, value in asdict(entry.fact).items()}
     return {
         "seq": entry.seq,
         "at": entry.recorded_at.isoformat(),
         "by": entry.plugin,
         "event": type(entry.fact).__name__,
-        **{key: value for key, value in asdict(entry.fact).items() if key != "item"},
+        **{key: value for key, value in own.items() if key != "item"},
     }
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hub.api import Delivery, DeliveryState, ItemState
-from hub.ledger import deliveries
+from hub.api import Aired, AiringState, Delivery, DeliveryState, ItemState
+from hub.ledger import deliveries, facts
 from hub.ledger.database import open_for_writing
 from hub.observe.health import Part, Status, write_status
 from hub.testing import NOON
@@ -163,6 +163,23 @@ def test_people_read_their_own_time_and_round_seconds_while_machines_get_them_ex
     assert "5.9998" not in shown
     assert "+00:00" not in shown
     assert (events[-1]["seconds"], events[-1]["started_at"]) == (5.999878979000641, NOON.isoformat())
+
+
+def test_a_fact_with_a_time_of_its_own_keeps_both_times(office: Office) -> None:
+    item = office.accept()
+    aired = Aired(
+        delivery="d", item=item.number, airing="a.1", destination="abdi-persada", state=AiringState.AIRED,
+        at=NOON - timedelta(hours=1), seconds=5.0,
+    )  # fmt: skip
+    db = open_for_writing(office.ledger)
+    facts.add(db, "radio", "a.1/aired", aired, now=NOON)
+    db.close()
+
+    event = office.json("show", item.number)["events"][-1]
+    shown = office.run("show", item.number)
+
+    assert (event["at"], event["happened_at"]) == (NOON.isoformat(), (NOON - timedelta(hours=1)).isoformat())
+    assert shown.exit_code == 0, shown.exception
 
 
 ROWS = (
