@@ -19,7 +19,7 @@ BLANK = re.compile(r"\{(\w+)(:[^}]*)?\}")
 def spoken() -> dict[str, str]:
     """Every text that hub code hands to a catalogue -> where."""
     found = {}
-    for path in sorted(HUB.rglob("*.py")):
+    for path in sorted(set(HUB.rglob("*.py")) - set((HUB / "demo").glob("*.py"))):  # the demo speaks to technicians
         for text, line in _texts(ast.parse(path.read_text(encoding="utf-8"))):
             found[text] = f"{path.relative_to(HUB.parent)}:{line}"
     return found

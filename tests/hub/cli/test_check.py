@@ -137,6 +137,10 @@ def installed(ready: Office) -> Office:
     return ready
 
 
+HERE_FOR_ALL = all(folder.stat().st_mode & 0o001 for folder in Path(sys.prefix).resolve().parents)
+for_other_users = pytest.mark.skipif(not HERE_FOR_ALL, reason="only its owner may enter the environment of the tests")
+
+
 def check_as(office: Office, user: int) -> dict[str, list[str]]:
     script = Path(__file__).with_name("check_as.py")
     done = subprocess.run(
@@ -150,6 +154,7 @@ def check_as(office: Office, user: int) -> dict[str, list[str]]:
     return value
 
 
+@for_other_users
 def test_root_looks_and_touches_with_the_rights_of_the_hubs_user_only(installed: Office) -> None:
     os.chown(installed.folder / "root" / "Ditolak", 0, 0)
 
@@ -161,10 +166,12 @@ def test_root_looks_and_touches_with_the_rights_of_the_hubs_user_only(installed:
     assert not [path for path in installed.state.rglob("*") if path.stat().st_uid != THE_HUB]
 
 
+@for_other_users
 def test_the_hubs_user_need_not_write_to_the_folder_above_peoples_folders(installed: Office) -> None:
     assert check_as(installed, THE_HUB)["problems"] == []
 
 
+@for_other_users
 def test_what_somebody_else_may_not_do_says_nothing_about_the_hub(installed: Office) -> None:
     installed.accept()
     secret = installed.folder / "secret"
@@ -182,6 +189,7 @@ def test_what_somebody_else_may_not_do_says_nothing_about_the_hub(installed: Off
     assert not (installed.folder / "root" / "Diterima" / "made").exists()
 
 
+@for_other_users
 def test_a_plugin_folder_that_somebody_may_not_read_is_no_problem(installed: Office) -> None:
     with installed.config.open("a") as file:
         file.write("[plugins.probe]\n")
