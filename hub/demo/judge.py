@@ -31,11 +31,8 @@ class Verdict:
 
 async def screenshot(player: Path, target: Path) -> bool:
     """Have a player's mpv save what it shows now; False when it cannot yet."""
-    process = await asyncio.create_subprocess_exec(
-        program("siarhub-player"), "screenshot", "--config", str(player), "--to", str(target),
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    return await process.wait() == 0
+    code, _ = await _run(program("siarhub-player"), "screenshot", "--config", str(player), "--to", str(target))
+    return code == 0
 
 
 async def likeness(shot: Path, source: Path, screen: Screen) -> float:
@@ -44,12 +41,23 @@ async def likeness(shot: Path, source: Path, screen: Screen) -> float:
     graph = f"[0:v]{fit},setsar=1,format=yuv420p[a];[1:v]format=yuv420p[b];[a][b]ssim=stats_file=-:shortest=1"
     arguments = ["-nostdin", "-v", "error", "-i", f"file:{source}", "-loop", "1", "-i", f"file:{shot}",
                  "-filter_complex", graph, "-f", "null", "-"]  # fmt: skip
+    _, output = await _run("ffmpeg", *arguments)
+    return max((float(value) for value in re.findall(r"All:([0-9.]+)", output)), default=0.0)
+
+
+async def _run(*command: str) -> tuple[int, str]:
+    """Exit code and output of a process, which ends with us."""
+    silent = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
-        "ffmpeg", *arguments,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    return max((float(value) for value in re.findall(r"All:([0-9.]+)", output.decode())), default=0.0)
+        *command, stdin=silent, stdout=asyncio.subprocess.PIPE, stderr=silent
+    )
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, output.decode(errors="replace")
 
 
 def hear(recording: Path, hz: int, seconds: float) -> Verdict:

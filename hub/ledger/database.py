@@ -165,9 +165,14 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _check_kind(connection: sqlite3.Connection, path: Path) -> int:
     """The schema's version. Raises: LedgerError for another program's database, and for a newer one."""
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    connection.execute("BEGIN")  # one view: another start may be making the ledger just now
+    try:
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
     # The very first ledgers bore no mark.
     if application != APPLICATION and (application or version > 1 or (version == 0 and tables)):
         raise LedgerError(f"{path}: this is another program's database, not the hub's ledger; correct state_dir")
