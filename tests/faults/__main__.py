@@ -37,8 +37,8 @@ def main() -> int:
 
 def run(name: str, *, short: bool) -> Row:
     """The row of one sweep. Sweeps are imported when they are run: each needs other programs."""
-    row = importlib.import_module(f"tests.faults.{SWEEPS[name]}").main(short)
-    return Row(name=row.name, points=row.points, lost=row.lost, doubled=row.doubled, damaged=row.damaged)
+    row: Row = importlib.import_module(f"tests.faults.{SWEEPS[name]}").main(short)
+    return row
 
 
 def _possible() -> list[str]:

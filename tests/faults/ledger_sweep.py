@@ -16,34 +16,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from hub.ledger import facts, items, jobs
 from hub.ledger.database import LedgerError, open_for_writing
+from tests.faults.row import Row
 
 CALLS = ("pwrite64", "fdatasync", "fsync", "ftruncate", "unlink")
 ITEMS = 6
 SHORT_STEP = 3  # of the fdatasyncs; every point when long
 REPOSITORY = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One line of `make faults`."""
-
-    name: str
-    points: int
-    lost: int
-    doubled: int
-    damaged: int
-
-    @property
-    def passed(self) -> bool:
-        return self.points > 0 and not (self.lost or self.doubled or self.damaged)
-
-    def __str__(self) -> str:
-        return f"{self.name}  {self.points}  {self.lost}  {self.doubled}  {self.damaged}"
 
 
 def main(short: bool = False) -> Row:
