@@ -45,9 +45,13 @@ class WatchMode(StrEnum):
 class Watcher:
     """One inotify observer, replaced when it dies. `wake` is called from its thread."""
 
-    def __init__(self, inbox: Path, *, wake: Callable[[], None], log: Log) -> None:
+    def __init__(
+        self, inbox: Path, *, wake: Callable[[], None], log: Log, canary: Callable[[str], bool] = lambda path: False
+    ) -> None:
+        """`canary` is asked of each event's path, in the observer's thread: True is the hub's own, and wakes nobody."""
         self._inbox = inbox
         self._wake = wake
+        self._canary = canary
         self._log = log
         self._observer: BaseObserver | None = None
         self._watched_inode: int | None = None
@@ -82,7 +86,7 @@ class Watcher:
         observer.name = "intake watcher"
         observer.daemon = True
         try:
-            observer.schedule(_Handler(self._wake), str(self._inbox), recursive=True, event_filter=EVENTS)
+            observer.schedule(_Handler(self._wake, self._canary), str(self._inbox), recursive=True, event_filter=EVENTS)
             observer.start()
         except OSError as error:  # no more inotify watches or instances
             self._set_mode(WatchMode.POLLING, reason=f"cannot watch: {error.strerror}")
@@ -125,12 +129,14 @@ def filesystem_of(folder: Path, mountinfo: str) -> str:
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], canary: Callable[[str], bool]) -> None:
         self._wake = wake
+        self._canary = canary
 
     @override
     def dispatch(self, event: FileSystemEvent) -> None:
-        self._wake()
+        if not self._canary(os.fsdecode(event.src_path)):
+            self._wake()
 
 
 class _OverflowListener(logging.Handler):
