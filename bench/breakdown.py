@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def _name(command: Sequence[str]) -> str:
         return "walk the packets"
     if "-f null" in words:
         return "decode whole"
-    codecs = [value for option, value in zip(command, command[1:], strict=False) if option.startswith("-c:")]
+    codecs = [value for option, value in pairwise(command) if option.startswith("-c:")]
     return "ffmpeg " + "+".join(codecs)
 
 
