@@ -45,6 +45,7 @@ from hub.api.models import (
     Rendition,
     Service,
     Sha256,
+    ThumbnailProfile,
     VideoProfile,
     Want,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "RetryLater",
     "Service",
     "Sha256",
+    "ThumbnailProfile",
     "Translate",
     "VideoProfile",
     "Want",

@@ -186,7 +186,16 @@ class AudioProfile:
     max_duration_s: float = 3600.0
 
 
-Profile = VideoProfile | AudioProfile
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThumbnailProfile:
+    """One small JPEG for lists and pages: the picture a tenth into a video, or the still itself, inside a box."""
+
+    width: int = 480
+    height: int = 270
+    quality: int = 4  # ffmpeg's qscale: 2 is best, 31 worst
+
+
+Profile = VideoProfile | AudioProfile | ThumbnailProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,17 +7,23 @@ import json
 from dataclasses import fields
 from typing import Any
 
-from hub.api.models import AudioProfile, Fit, Pages, Profile, Sha256, VideoProfile
+from hub.api.models import AudioProfile, Fit, Pages, Profile, Sha256, ThumbnailProfile, VideoProfile
 
-_KINDS: dict[str, type[VideoProfile] | type[AudioProfile]] = {"video": VideoProfile, "audio": AudioProfile}
+_KINDS: dict[str, type[VideoProfile | AudioProfile | ThumbnailProfile]] = {
+    "video": VideoProfile,
+    "audio": AudioProfile,
+    "thumbnail": ThumbnailProfile,
+}
+_NAMES = {profile_class: name for name, profile_class in _KINDS.items()}
 _ENUMS: dict[str, type[Fit] | type[Pages]] = {"fit": Fit, "pages": Pages}
 
 
 def profile_to_json(profile: Profile) -> str:
     """The profile as canonical JSON: keys sorted, no spaces, numbers of float fields always as floats."""
-    kind = "video" if isinstance(profile, VideoProfile) else "audio"
     values = {field.name: _plain(field.type, getattr(profile, field.name)) for field in fields(profile)}
-    return json.dumps({"kind": kind, **values}, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return json.dumps(
+        {"kind": _NAMES[type(profile)], **values}, sort_keys=True, separators=(",", ":"), ensure_ascii=True
+    )
 
 
 def profile_from_json(text: str) -> Profile:

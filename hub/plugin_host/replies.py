@@ -17,6 +17,7 @@ from hub.api import (
     Pending,
     Receipt,
     Service,
+    ThumbnailProfile,
     VideoProfile,
     Want,
 )
@@ -112,7 +113,9 @@ def _delivery(one: Delivery) -> Delivery:
         raise PluginContractError(f"a delivery needs a key and a destination of plain text, got {shown(one)}")
     wants: Any = one.wants
     for want in all_of(Want, wants):
-        if not (isinstance(want.asset, str) and isinstance(want.profile, VideoProfile | AudioProfile)):
+        if not (
+            isinstance(want.asset, str) and isinstance(want.profile, VideoProfile | AudioProfile | ThumbnailProfile)
+        ):
             raise PluginContractError(f"a Want needs an asset's sha256 and a profile, got {shown(want)}")
     return replace(one, wants=tuple(wants or ()))
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from hub.api import (
     Aired,
     AiringState,
+    AudioProfile,
     Delivered,
     Delivery,
     DeliveryChanged,
@@ -35,6 +36,7 @@ from hub.api import (
     Rendition,
     RetryLater,
     Sha256,
+    ThumbnailProfile,
     VideoProfile,
     Want,
 )
@@ -112,10 +114,9 @@ class Trial:
         asset = next((one for one in item.assets if one.sha256 == want.asset), None)
         if asset is None:
             raise ContractBroken(f"it wants a file that is not of {item.number}: {want.asset}")
-        video = isinstance(want.profile, VideoProfile)
         path = self._file(f"renditions/{item.number}-{abs(hash(want.profile))}", f"{item.number} {want.profile}")
-        media = make_media(MediaKind.VIDEO if video else MediaKind.AUDIO, size_bytes=path.stat().st_size)
-        if isinstance(want.profile, VideoProfile):
+        media = make_media(_MADE[type(want.profile)], size_bytes=path.stat().st_size)
+        if not isinstance(want.profile, AudioProfile):
             media = replace(media, width=want.profile.width, height=want.profile.height)
         return make_rendition(path, asset, want.profile, media)
 
@@ -125,6 +126,9 @@ class Trial:
         line = f"{content}\n".encode()
         path.write_bytes((line * (self._size_bytes // len(line) + 1))[: self._size_bytes])
         return path
+
+
+_MADE = {VideoProfile: MediaKind.VIDEO, AudioProfile: MediaKind.AUDIO, ThumbnailProfile: MediaKind.IMAGE}
 
 
 async def answer(asked: Awaitable[T]) -> T:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from hub.api import AudioProfile, Fit, Pages, VideoProfile
+from hub.api import AudioProfile, Fit, Pages, ThumbnailProfile, VideoProfile
 from hub.api.profiles import profile_digest, profile_from_json, profile_to_json
 
 PROFILES = [
@@ -10,6 +10,7 @@ PROFILES = [
     VideoProfile(width=1920, height=540, fit=Fit.CROP, pages=Pages.ALL, with_sound=True),
     AudioProfile(),
     AudioProfile(container="mp3", loudness_lufs=-23),
+    ThumbnailProfile(width=320, height=180),
 ]
 
 
