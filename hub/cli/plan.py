@@ -17,6 +17,7 @@ from hub.api.files import sha256_of
 from hub.cli.context import Context, fail, legible, print_json
 from hub.cli.offline import plugins_offline
 from hub.media.details import read_details
+from hub.media.pace import expect
 from hub.media.planner import Step, seems_compliant
 from hub.media.planner import plan as plan_transcode
 from hub.media.probe import probe
@@ -58,7 +59,7 @@ async def _plan(file: Path, host: PluginHost, settings: MediaSettings) -> dict[s
         "problems": problems,
         "impossible": [{"profile": asdict(profile), "why": why} for profile, why in made.impossible],
         "expected_bytes": made.expected_bytes,
-        "expected_seconds": round(made.expected_seconds, 1),
+        "expected_seconds": round(expect(media, made).seconds, 1),
     }
 
 

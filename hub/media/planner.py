@@ -9,29 +9,33 @@ from math import ceil
 
 from hub.api.models import Asset, AudioProfile, MediaInfo, MediaKind, Pages, Profile, VideoProfile
 from hub.media.details import VideoDetails
+from hub.media.sizes import CONTAINER_BYTES, likely_bytes, most_bytes
 
 MAX_LEVEL = 42  # 1080p at 60 pictures a second: what small players and LED processors decode in hardware
 MOST_PACKETS = 15_000  # ten minutes at 25 a second: a longer film is worth its encoding
 PLAIN_PROFILES = frozenset({"Constrained Baseline", "Baseline", "Main", "High"})
 HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
+LOUDNESS_WITHIN_LU = 0.3  # of the profile's: nearer no gain is sure to bring it
+SOUND_CODECS = {"wav": "pcm_s16le", "mp3": "mp3"}  # container -> the codec that a profile means by it
 
 
 class Way(StrEnum):
     """How a rendition comes to be. A byte copy is not among them: the container is always written by us."""
 
-    REMUX = "remux"  # the same H.264, in a new container without any foreign data
+    REMUX = "remux"  # the same coded picture or sound (`-c copy`), in a new container without any foreign data
     ENCODE = "encode"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One rendition: the way, the reasons for it, and what it will cost."""
+    """One rendition: the way, every reason for it, how long it lasts, its likely size and the greatest possible one."""
 
     profile: Profile
     way: Way
     reasons: tuple[str, ...]
     duration_s: float
     expected_bytes: int
+    most_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +54,8 @@ class TranscodePlan:
         return sum(step.expected_bytes for step in self.steps)
 
     @property
-    def expected_seconds(self) -> float:
-        """A rough guess of the work on one ordinary machine: half of real time a picture, a twentieth for sound."""
-        return sum(step.duration_s * _pace(step) for step in self.steps)
+    def most_bytes(self) -> int:
+        return sum(step.most_bytes for step in self.steps)
 
 
 NO_PICTURE = "This file has no picture, but a screen needs one. Drop a video, a picture or a PDF."
@@ -105,22 +108,69 @@ def _obstacle(media: MediaInfo, profile: Profile) -> str:
 def _step(media: MediaInfo, profile: Profile, details: VideoDetails | None) -> Step:
     reasons = _reasons(media, profile, details)
     seconds = duration_of(media, profile)
+    most = most_bytes(profile, seconds)
     return Step(
         profile=profile,
         way=Way.ENCODE if reasons else Way.REMUX,
-        reasons=reasons or ("already as the screen needs it",),
+        reasons=reasons or (_fits(profile),),
         duration_s=seconds,
-        expected_bytes=ceil(seconds * _bytes_per_second(profile)) + 65_536,
+        expected_bytes=likely_bytes(media, profile, seconds)
+        if reasons
+        else min(most, _remuxed(media, seconds, details)),
+        most_bytes=most,
     )
 
 
+def _fits(profile: Profile) -> str:
+    return "already as the screen needs it" if isinstance(profile, VideoProfile) else "already as the air needs it"
+
+
+def _remuxed(media: MediaInfo, seconds: float, details: VideoDetails | None) -> int:
+    kbps = details.bitrate_kbps if details else 0
+    return (ceil(seconds * kbps * 125) if kbps else media.size_bytes) + CONTAINER_BYTES
+
+
 def _reasons(media: MediaInfo, profile: Profile, details: VideoDetails | None) -> tuple[str, ...]:
+    """Why this must be encoded; () when it may be remuxed."""
     if isinstance(profile, AudioProfile):
-        return ("sound is always brought to one loudness",)
+        return _sound_differences(media, profile)
     reasons = _differences(media, profile)
     if not reasons:
         reasons = ("its details are not known",) if details is None else _finer_differences(details, profile)
     return reasons
+
+
+def _sound_differences(media: MediaInfo, profile: AudioProfile) -> tuple[str, ...]:
+    codec = SOUND_CODECS.get(profile.container, profile.container)
+    checks = (
+        (media.audio_codec == codec, f"sound is {media.audio_codec}, not {codec}"),
+        (media.audio_channels == 2, f"{media.audio_channels} channels, not 2"),
+        (media.sample_rate_hz == profile.sample_rate_hz, f"{media.sample_rate_hz} Hz, not {profile.sample_rate_hz}"),
+        _bitrate_check(media, profile),
+        *_loudness_checks(media, profile),
+    )
+    return tuple(why for fits, why in checks if not fits)
+
+
+def _bitrate_check(media: MediaInfo, profile: AudioProfile) -> tuple[bool, str]:
+    """A sound without compression has the bitrate that it has; a picture beside it makes the file's meaningless."""
+    if profile.container != "mp3" or media.audio_codec != "mp3":
+        return True, ""
+    if media.has_picture or not media.duration_s:
+        return False, "its bitrate is not known"
+    kbps = media.size_bytes / media.duration_s / 125
+    return kbps <= profile.bitrate_kbps * 1.05, f"{kbps:.0f} kb/s, above {profile.bitrate_kbps}"
+
+
+def _loudness_checks(media: MediaInfo, profile: AudioProfile) -> tuple[tuple[bool, str], ...]:
+    loudness, peak = media.loudness_lufs, media.true_peak_dbtp
+    if loudness is None or peak is None:
+        return ((False, "its loudness is not known"),)
+    near = round(abs(loudness - profile.loudness_lufs), 2) <= LOUDNESS_WITHIN_LU
+    return (
+        (near, f"loudness is {loudness:.1f} LUFS, not {profile.loudness_lufs:g}"),
+        (peak <= profile.true_peak_dbtp, f"true peak is {peak:.1f} dBTP, above {profile.true_peak_dbtp:g}"),
+    )
 
 
 def _differences(media: MediaInfo, profile: VideoProfile) -> tuple[str, ...]:
@@ -159,13 +209,3 @@ def _finer_differences(details: VideoDetails, profile: VideoProfile) -> tuple[st
 
 def _is_rate(fps: float | None, wanted: int) -> bool:
     return fps is not None and abs(fps - wanted) < 0.001
-
-
-def _bytes_per_second(profile: Profile) -> float:
-    if isinstance(profile, VideoProfile):
-        return (profile.max_bitrate_kbps + (128 if profile.with_sound else 0)) * 125
-    return profile.bitrate_kbps * 125 if profile.container == "mp3" else profile.sample_rate_hz * 4
-
-
-def _pace(step: Step) -> float:
-    return 0.02 if step.way is Way.REMUX else 0.5 if isinstance(step.profile, VideoProfile) else 0.05

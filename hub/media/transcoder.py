@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from hub.media.documents import draw_pages
 from hub.media.graph import Gain, Source, Target, command_for, extension
 from hub.media.inputs import is_unreadable
 from hub.media.loudness import Loudness
+from hub.media.pace import expect
 from hub.media.planner import Step, TranscodePlan, Way, pages_of, plan, seems_compliant
 from hub.media.runner import Finished, run
 from hub.media.sandbox import confinement
 from hub.media.settings import MediaSettings
+from hub.media.space import Space
 from hub.media.store import RenditionStore
 from hub.media.verify import Unfit, verify_audio, verify_video
 from hub.messages import Refusal
@@ -53,7 +56,7 @@ class _Task:
     asset: Asset
     source: Source
     folder: Path
-    steps: int
+    shares: tuple[float, ...]  # what part of the work each run is
     on_progress: Callable[[float], None] | None
     before: Loudness | None = None  # the source's sound; None when no profile asks for it
     finished_runs: int = 0
@@ -63,7 +66,8 @@ class _Task:
     def progress(self, reached_s: float, duration_s: float) -> None:
         """Tell how far all of it is; a corrected sound is made twice, which must not look like going back."""
         part = min(1.0, reached_s / duration_s) if duration_s > 0 else 0.0
-        whole = min(1.0, (self.finished_runs + part) / max(1, self.steps))
+        done = sum(self.shares[: self.finished_runs])
+        whole = min(1.0, done + part * sum(self.shares[self.finished_runs : self.finished_runs + 1]))
         if self.on_progress is not None and whole > self.told:
             self.told = whole
             self.on_progress(whole)
@@ -75,6 +79,16 @@ class Transcoder:
     def __init__(self, settings: MediaSettings, folder: Path) -> None:
         self._settings = settings
         self._store = RenditionStore(folder)
+        self._space = Space(self._store.free_bytes)
+
+    def lent(self, *, threads: int, urgent: bool) -> Transcoder:
+        """The same transcoder for one job: its share of the cores (0: all), and whether others stand back for it."""
+        changes: dict[str, object] = {"threads": self._settings.threads or threads}
+        if urgent:
+            changes |= {"nice": 0, "idle_io": False}
+        lent = copy(self)
+        lent._settings = self._settings.model_copy(update=changes)
+        return lent
 
     def sweep(self) -> None:
         """Remove half-made files of an earlier run; call once, before the first `make`. Blocks."""
@@ -88,11 +102,17 @@ class Transcoder:
         return plan(asset, profiles, (await self._details(asset, profiles))[1])
 
     async def make(
-        self, asset: Asset, profiles: Sequence[Profile], *, on_progress: Callable[[float], None] | None = None
+        self,
+        asset: Asset,
+        profiles: Sequence[Profile],
+        *,
+        on_progress: Callable[[float], None] | None = None,
+        on_plan: Callable[[TranscodePlan], None] | None = None,
     ) -> Sequence[Rendition | NotMade]:
         """A rendition for each profile, or why there is none, in the order of `profiles`.
 
-        Every file returned was decoded whole, is on the disk for good, and is read-only. `on_progress` gets 0.0 to 1.0.
+        Every file returned was decoded whole, is on the disk for good, and is read-only. `on_plan` gets the plan before
+        anything runs, `on_progress` 0.0 to 1.0 of the making; then what was made is checked.
         Raises: OSError when the asset or the renditions' folder cannot be read or written.
         """
         await asyncio.to_thread(_touch, asset.path)
@@ -101,10 +121,15 @@ class Transcoder:
         except HubError as error:
             return [_not_made(profile, error) for profile in profiles]
         chosen = plan(asset, tuple(dict.fromkeys(profiles)), fine)
+        if on_plan is not None:
+            on_plan(chosen)
         async with self._store.work_folder() as folder:
             source = Source(media=asset.media, paths=(asset.path,), details=basic)
-            task = _Task(asset, source, folder, len(chosen.runs), on_progress)
-            await self._carry_out(task, chosen)
+            task = _Task(asset, source, folder, expect(asset.media, chosen).shares, on_progress)
+            try:
+                await self._carry_out(task, chosen)
+            finally:
+                self._space.give_back(folder)
         return [task.results[profile] for profile in profiles]
 
     async def _details(self, asset: Asset, profiles: Sequence[Profile]) -> tuple[VideoDetails, VideoDetails | None]:
@@ -123,7 +148,7 @@ class Transcoder:
     async def _carry_out(self, task: _Task, chosen: TranscodePlan) -> None:
         for profile, why in chosen.impossible:
             task.results[profile] = _impossible(task.asset, profile, why)
-        if (full := await self._no_space(chosen)) is not None:
+        if (full := await self._no_space(task, chosen)) is not None:
             task.results |= {step.profile: replace(full, profile=step.profile) for step in chosen.steps}
             return
         try:
@@ -135,13 +160,14 @@ class Transcoder:
             await self._run(task, [step for step in steps if self._is_fit(task, step)])
             task.finished_runs += 1
 
-    async def _no_space(self, chosen: TranscodePlan) -> NotMade | None:
-        free_mib = await asyncio.to_thread(self._store.free_bytes) >> 20
-        needed_mib = (chosen.expected_bytes >> 20) + self._settings.keep_free_mib
-        if not chosen.steps or free_mib >= needed_mib:
+    async def _no_space(self, task: _Task, chosen: TranscodePlan) -> NotMade | None:
+        short = await asyncio.to_thread(
+            self._space.promise, task.folder, chosen.most_bytes, keep_mib=self._settings.keep_free_mib
+        )
+        if short is None or not chosen.steps:
             return None
-        log.warning("disk_space_was_short", free_mib=free_mib, needed_mib=needed_mib)
-        values = {"free": free_mib, "needed": needed_mib}
+        log.warning("disk_space_was_short", free_mib=short.free_mib, needed_mib=short.needed_mib)
+        values = {"free": short.free_mib, "needed": short.needed_mib}
         return NotMade(profile=chosen.steps[0].profile, message=failures.NO_SPACE, values=values, transient=True)
 
     async def _prepare(self, task: _Task, chosen: TranscodePlan) -> None:

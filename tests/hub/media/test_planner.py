@@ -68,16 +68,51 @@ def test_without_its_details_nothing_is_passed_through():
     assert only_step(make_media(), details=None).way is Way.ENCODE
 
 
-def test_sound_is_never_passed_through():
-    assert only_step(make_media(MediaKind.AUDIO), RADIO).way is Way.ENCODE
+def loud_enough(**changes):
+    base = make_media(MediaKind.AUDIO, container="wav", audio_codec="pcm_s16le", audio_channels=2, sample_rate_hz=48000)
+    return replace(base, loudness_lufs=-16.2, true_peak_dbtp=-1.6, **changes)
+
+
+def test_sound_that_is_as_the_air_needs_it_is_remuxed():
+    """`Way.REMUX` of an audio profile is `-c:a copy`: no gain, no limiter, the same samples."""
+    step = only_step(loud_enough(), RADIO)
+
+    assert (step.way, step.reasons) == (Way.REMUX, ("already as the air needs it",))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"loudness_lufs": None}, "its loudness is not known"),
+        ({"loudness_lufs": -16.4}, "loudness is -16.4 LUFS, not -16"),
+        ({"true_peak_dbtp": -1.0}, "true peak is -1.0 dBTP, above -1.5"),
+        ({"audio_codec": "flac"}, "sound is flac, not pcm_s16le"),
+        ({"audio_channels": 1}, "1 channels, not 2"),
+        ({"sample_rate_hz": 44100}, "44100 Hz, not 48000"),
+    ],
+)
+def test_any_difference_of_a_sound_means_encoding_and_all_of_them_are_named(change, reason):
+    step = only_step(replace(loud_enough(), **change), RADIO)
+
+    assert step.way is Way.ENCODE
+    assert reason in step.reasons
+    assert "44100 Hz, not 48000" in only_step(replace(loud_enough(sample_rate_hz=44100), **change), RADIO).reasons
+
+
+def test_an_mp3_is_remuxed_only_below_the_profiles_bitrate():
+    profile = replace(RADIO, container="mp3", bitrate_kbps=128)
+    plain = replace(loud_enough(), container="mp3", audio_codec="mp3", duration_s=10.0)
+
+    assert only_step(replace(plain, size_bytes=160_000), profile).way is Way.REMUX
+    assert "256 kb/s, above 128" in only_step(replace(plain, size_bytes=320_000), profile).reasons
+    assert "bitrate is not known" in " ".join(only_step(replace(plain, video_codec="mjpeg"), profile).reasons)
 
 
 def test_all_that_is_encoded_shares_one_decode_and_a_remux_runs_alone():
     chosen = plan(make_asset(media=make_media()), [OTHER, SCREEN, RADIO], GOOD)
 
     assert [[step.profile for step in run] for run in chosen.runs] == [[SCREEN], [OTHER, RADIO]]
-    assert chosen.expected_bytes > 0
-    assert chosen.expected_seconds > 0
+    assert 0 < chosen.expected_bytes <= chosen.most_bytes
 
 
 @pytest.mark.parametrize(
