@@ -25,6 +25,7 @@ from hub.api import (
     Order,
     Outcome,
     Pending,
+    Priority,
     Rejected,
     Rendition,
     RetryLater,
@@ -42,6 +43,7 @@ from hub.plugin_host.host import PluginHost
 from hub.transcoding import Transcoding
 
 PLUGIN_DOWN = timedelta(minutes=5)
+URGENT_GATHER = timedelta(seconds=0.2)  # plans come within milliseconds; one decode for all is the quickest for all
 
 Lost = Sequence[tuple[deliveries.DeliveryRow, tuple[Rendition, ...]]]
 Look = Callable[[tuple[Rendition, ...]], tuple[Rendition, ...]]
@@ -102,7 +104,7 @@ class Workflow:
             now = self._clock.now()
             if (fresh := items.get(db, item.number)) is None or fresh.state not in items.LIVE:
                 return
-            deliveries.plan(db, fresh, plugin, wanted, now=now, transcode_at=now + self._gather)
+            deliveries.plan(db, fresh, plugin, wanted, now=now, transcode_at=now + self._gather_for(fresh))
             for row, gone in lost:
                 self._make_again(db, fresh, plugin, row.delivery.key, gone)
             if not jobs.plans_left(db, item.number):
@@ -234,6 +236,10 @@ class Workflow:
         """The item's deliveries whose files are no longer what was made: a restored backup, a failing disk."""
         made = await self._database.read(_made, number, plugins, states)
         return await asyncio.to_thread(lambda: [(row, lost) for row, files in made if (lost := look(files))])
+
+    def _gather_for(self, item: Item) -> timedelta:
+        """How long its transcode waits for the plans of others."""
+        return min(self._gather, URGENT_GATHER) if item.priority is Priority.URGENT else self._gather
 
     async def _item(self, job: Job) -> Item:
         item = await self._database.read(items.get, job.item)

@@ -22,6 +22,7 @@ Effect = Callable[[sqlite3.Connection], None]
 Handler = Callable[[Job], Awaitable[Effect]]
 
 LONGEST_SLEEP_S = 30.0
+EXPRESS = 1  # places of each lane beside its limit, for urgent jobs alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,10 @@ class Work:
 
 
 class Engine:
-    """Keeps every lane busy: transcodes by one limit, each plugin by its own, so that none starves another."""
+    """Keeps every lane busy: transcodes by one limit, each plugin by its own, so that none starves another.
+
+    Each lane has one place more, for an urgent job: that one waits for nobody who runs.
+    """
 
     def __init__(
         self,
@@ -71,7 +75,8 @@ class Engine:
             while True:
                 self._wake.clear()
                 # One at a time: the lane of the job just claimed may be full now.
-                claimed, due = await self._database.write(_claim, self._full_lanes(), self._clock.now())
+                lanes = self._full_lanes(0), self._full_lanes(EXPRESS)
+                claimed, due = await self._database.write(_claim, *lanes, self._clock.now())
                 for job in claimed:
                     self._running[job.lane] += 1
                     group.create_task(self._carry_out(job), name=f"job: {job.kind} {job.key}")
@@ -88,8 +93,8 @@ class Engine:
         except TimeoutError:
             return
 
-    def _full_lanes(self) -> list[str]:
-        return [lane for lane, count in self._running.items() if count >= self._limit(lane)]
+    def _full_lanes(self, more: int) -> list[str]:
+        return [lane for lane, count in self._running.items() if count >= self._limit(lane) + more]
 
     def _limit(self, lane: str) -> int:
         return self._settings.transcodes_at_once if lane == TRANSCODE_LANE else self._settings.per_plugin
@@ -122,10 +127,13 @@ class Engine:
         return {"kind": job.kind, "key": job.key, "item": job.item, "attempt": job.attempts, "seconds": seconds}
 
 
-def _claim(db: sqlite3.Connection, full_lanes: list[str], now: datetime) -> tuple[list[Job], datetime | None]:
+def _claim(
+    db: sqlite3.Connection, full: list[str], overfull: list[str], now: datetime
+) -> tuple[list[Job], datetime | None]:
     """The next job, or when one will be due. A full lane's jobs do not count: the end of a job in it wakes us."""
-    claimed = jobs.claim(db, full_lanes, 1, now=now)
-    return claimed, None if claimed else jobs.next_due(db, full_lanes)
+    express = [lane for lane in full if lane not in overfull]
+    claimed = jobs.claim(db, full, 1, now=now, express=express)
+    return claimed, None if claimed else jobs.next_due(db, full, express)
 
 
 def _finish(db: sqlite3.Connection, job: Job, effect: Effect) -> None:

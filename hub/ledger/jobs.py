@@ -35,6 +35,7 @@ class Job:
     attempts: int  # this one included
     bugs: int  # how many of the earlier ones failed by a bug
     body: str
+    urgent: bool
 
 
 TRANSCODE_LANE = "transcode"
@@ -70,27 +71,34 @@ def plans_left(db: sqlite3.Connection, item: str) -> int:
     return int(row.fetchone()[0])
 
 
-def claim(db: sqlite3.Connection, busy_lanes: Collection[str], limit: int, *, now: datetime) -> list[Job]:
-    """Take the next due jobs of lanes that have room, urgent ones first, and mark them running."""
-    marks = ", ".join("?" * len(busy_lanes))
-    rows = db.execute(
-        f"SELECT * FROM job WHERE state = 'queued' AND not_before <= ? AND lane NOT IN ({marks})"  # noqa: S608 - marks
-        " ORDER BY urgent DESC, not_before, id LIMIT ?",
-        (stamp(now), *busy_lanes, limit),
-    ).fetchall()
+def claim(
+    db: sqlite3.Connection, busy_lanes: Collection[str], limit: int, *, now: datetime, express: Collection[str] = ()
+) -> list[Job]:
+    """Take the next due jobs of lanes that have room, urgent ones first, and mark them running.
+
+    A busy lane that is also in `express` has room for an urgent job.
+    """
+    rows = _due(db, [lane for lane in busy_lanes if lane not in express], limit, urgent=True, now=now)
+    rows += _due(db, busy_lanes, limit - len(rows), urgent=False, now=now)
     for row in rows:
         db.execute("UPDATE job SET state = 'running', attempts = attempts + 1 WHERE id = ?", (row["id"],))
     return [_job(row) for row in rows]
 
 
-def next_due(db: sqlite3.Connection, busy_lanes: Collection[str]) -> datetime | None:
+def next_due(db: sqlite3.Connection, busy_lanes: Collection[str], express: Collection[str] = ()) -> datetime | None:
     """When the next job of a lane with room is due."""
-    marks = ", ".join("?" * len(busy_lanes))
+    room, lanes = _has_room(busy_lanes, express)
+    row = db.execute(f"SELECT min(not_before) AS at FROM job WHERE state = 'queued' AND {room}", lanes)  # noqa: S608
+    at = row.fetchone()["at"]
+    return moment(at) if at else None
+
+
+def due_transcodes(db: sqlite3.Connection, now: datetime) -> int:
+    """How many transcodes wait for nothing but a place."""
     row = db.execute(
-        f"SELECT min(not_before) AS at FROM job WHERE state = 'queued' AND lane NOT IN ({marks})",  # noqa: S608 - marks
-        tuple(busy_lanes),
-    ).fetchone()
-    return moment(row["at"]) if row["at"] else None
+        "SELECT count(*) FROM job WHERE kind = 'transcode' AND state = 'queued' AND not_before <= ?", (stamp(now),)
+    )
+    return int(row.fetchone()[0])
 
 
 def finish(db: sqlite3.Connection, job: Job) -> None:
@@ -153,6 +161,12 @@ def waiting_reasons(db: sqlite3.Connection, item: str) -> list[tuple[str, str, s
     return [(row["kind"], row["key"], row["reason"]) for row in rows]
 
 
+def _has_room(busy_lanes: Collection[str], express: Collection[str]) -> tuple[str, tuple[str, ...]]:
+    """The condition for a job whose lane has room, and what fills its marks."""
+    busy, fast = ", ".join("?" * len(busy_lanes)), ", ".join("?" * len(express))
+    return f"(lane NOT IN ({busy}) OR urgent AND lane IN ({fast}))", (*busy_lanes, *express)
+
+
 def _queue(
     db: sqlite3.Connection, kind: JobKind, key: str, lane: str, item: str, priority: Priority, at: datetime, body: str
 ) -> None:
@@ -168,6 +182,18 @@ def _queue(
     )
 
 
+def _due(
+    db: sqlite3.Connection, busy_lanes: Collection[str], limit: int, *, urgent: bool, now: datetime
+) -> list[sqlite3.Row]:
+    """Those of one urgency alone: they come along an index, however many wait."""
+    marks = ", ".join("?" * len(busy_lanes))
+    return db.execute(
+        "SELECT * FROM job WHERE state = 'queued' AND urgent = ? AND not_before <= ?"  # noqa: S608 - marks
+        f" AND lane NOT IN ({marks}) ORDER BY not_before, id LIMIT ?",
+        (urgent, stamp(now), *busy_lanes, limit),
+    ).fetchall()
+
+
 def _job(row: sqlite3.Row) -> Job:
     return Job(
         id=row["id"],
@@ -178,4 +204,5 @@ def _job(row: sqlite3.Row) -> Job:
         attempts=row["attempts"] + 1,
         bugs=row["bugs"],
         body=row["body"],
+        urgent=bool(row["urgent"]),
     )

@@ -37,8 +37,8 @@ def most_bytes(profile: Profile, seconds: float) -> int:
 
 def _moving_kbps(media: MediaInfo, profile: VideoProfile) -> float:
     pixels = profile.width * profile.height
-    usual = COMMON_KBPS * (pixels / COMMON_PIXELS) ** 0.75 * (profile.fps / 25) ** 0.7 * 2 ** ((23 - profile.crf) / 6)
-    usual *= _PRESET_SIZE.get(profile.preset, 1.0)
+    finer = 2.0 ** ((23 - profile.crf) / 6) * _PRESET_SIZE.get(profile.preset, 1.0)
+    usual: float = COMMON_KBPS * (pixels / COMMON_PIXELS) ** 0.75 * (profile.fps / 25) ** 0.7 * finer
     if not media.duration_s:
         return usual
     # A source that needed fewer bits (slides, a fixed camera) needs few again.

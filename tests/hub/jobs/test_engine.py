@@ -133,6 +133,46 @@ async def test_urgent_items_go_first(shop: Shop) -> None:
     assert shop.begun == ["2/p", "1/p"]
 
 
+async def test_an_urgent_job_does_not_wait_for_those_that_run(shop: Shop) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(job: Job) -> None:
+        await go_on.wait()
+
+    shop.on["p"] = slow
+    for number in range(20):
+        await shop.plan(f"normal {number}")
+    async with running(shop):
+        await shop.until_begun(2)
+
+        await shop.plan("urgent", priority=Priority.URGENT)
+        await shop.plan("urgent too", priority=Priority.URGENT)
+        await shop.until_begun(3)
+
+        assert shop.begun[2] == "urgent/p"
+        await shop.until_counts(plan_queued=19, plan_running=3)  # one place more, not one for each
+        go_on.set()
+        await shop.until_begun(4)
+        assert shop.begun[3] == "urgent too/p"
+        await shop.until_empty()
+
+
+async def test_the_place_for_urgent_jobs_is_not_given_to_others(shop: Shop) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(job: Job) -> None:
+        await go_on.wait()
+
+    shop.on["p"] = slow
+    await shop.plan("urgent", priority=Priority.URGENT)
+    for number in range(3):
+        await shop.plan(f"normal {number}")
+    async with running(shop):
+        await shop.until_counts(plan_queued=2, plan_running=2)
+        go_on.set()
+        await shop.until_empty()
+
+
 async def test_a_dark_screen_is_tried_again_when_its_time_has_come(shop: Shop) -> None:
     async def dark(job: Job) -> None:
         if job.attempts < 4:
