@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from bench.footage import camera_clip, compliant_clip
 from bench.measure import Cost, cost_of
 from hub.api import Asset, AudioProfile, Profile, Rendition, VideoProfile
 from hub.api.files import sha256_of
-from hub.media import documents, loudness, probe, transcoder, verify
+from hub.media import documents, loudness, probe, runner, transcoder, verify
 from hub.media.sandbox import Confinement, confined
 from hub.media.settings import MediaSettings
 from hub.media.transcoder import Transcoder
@@ -50,7 +49,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.spent: list[Spent] = []
-        self._run = transcoder.run
+        self._run = runner.run
 
     async def run(self, command: Sequence[str], limits: Confinement, **options: Any) -> Any:
         before, began = _used(resource.RUSAGE_CHILDREN), time.monotonic()
@@ -133,4 +132,4 @@ def _used(who: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
