@@ -77,7 +77,6 @@ class Daemon:
             self._database = Database(self._state_dir / "ledger.db")
             try:
                 self._build()
-                await self._tidy()
                 await self._run_parts()
             finally:
                 self._database.close()
@@ -107,12 +106,15 @@ class Daemon:
             clock=self._clock, log=self._log, zone=self._zone,
         )  # fmt: skip
 
-    async def _tidy(self) -> None:
-        """Copies of refused originals go now, before anything is claimed again."""
-        vault = Vault(self._state_dir / "vault", min_free_bytes=0)
-        known = await self._database.read(items.all_hashes)
-        if forgotten := await asyncio.to_thread(vault.forget_all_but, known):
+    async def _take_in(self) -> None:
+        """Copies of refused originals go first, before anything is claimed again; the hub itself is up meanwhile."""
+        vault, forgotten = Vault(self._state_dir / "vault", min_free_bytes=0), 0
+        for beginning in await asyncio.to_thread(vault.beginnings):
+            known = await self._database.read(items.known_hashes, beginning)
+            forgotten += await asyncio.to_thread(vault.forget_all_but, known, beginning)
+        if forgotten:
             self._log.info("refused_copies_removed", files=forgotten)
+        await self._intake.run()
 
     async def _run_parts(self) -> None:
         self._plugins.load(self._settings.hub.plugin_dir, self._settings.plugins, self._context_for)
@@ -128,7 +130,7 @@ class Daemon:
                 _start(group, {f"tell {teller.name}": teller.run for teller in tellers}),
                 _start(group, {"jobs": self._engine.run, "replan": self._replan}),
                 _start(group, {"windows": self._windows.run, "orders": self._orders.run}),
-                _start(group, {"intake": self._intake.run, "status": wellness.run}),
+                _start(group, {"intake": self._take_in, "status": wellness.run}),
             ]
             sd_notify("READY=1", "STATUS=running")
             self._log.info("hub_started", plugins=self._host.names, pid=os.getpid())

@@ -12,7 +12,7 @@ import click
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
-from hub.api import DeliveryState, Item
+from hub.api import DeliveryState, Item, ItemState
 from hub.cli.context import Context, fail, legible, print_json
 from hub.control import daemon_runs
 from hub.ledger import deliveries, facts
@@ -21,6 +21,7 @@ from hub.ledger import jobs as ledger_jobs
 from hub.observe.health import read_status
 
 SETTLED = (DeliveryState.DELIVERED, DeliveryState.PLAYED, DeliveryState.WITHDRAWN, DeliveryState.EXPIRED)
+NO_LIMIT = 1 << 40
 COLOURS = {"ok": "green", "degraded": "yellow", "down": "red"}
 
 
@@ -43,12 +44,34 @@ def status(context: Context, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="How many; 0 is all.")
+@click.option("--before", metavar="ITEM", help="Only items older than this one: the page before.")
+@click.option("--after", metavar="ITEM", help="Only items newer than this one, from the oldest on.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([state.value for state in ItemState]),
+    multiple=True,
+    help="May come several times.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For machines; docs/cli.md has the schema.")
 @click.pass_obj
-def items(context: Context, as_json: bool) -> None:
-    """List the items, oldest first, and how far each delivery has come."""
+def items(
+    context: Context, limit: int, before: str | None, after: str | None, states: tuple[str, ...], as_json: bool
+) -> None:
+    """List the newest items, the newest last, and how far each delivery has come."""
     ledger = context.ledger()
-    rows = [_item(ledger, item) for item in ledger_items.all_items(ledger)]
+    asked = limit or NO_LIMIT
+    found = ledger_items.page(
+        ledger,
+        limit=asked + 1,  # one more says whether there are more
+        before=_place(ledger, before),
+        after=_place(ledger, after),
+        states=[ItemState(state) for state in states],
+    )
+    forward = after is not None and before is None
+    more, page = len(found) > asked, found[:asked] if forward else found[-asked:]
+    rows = [_item(ledger, item) for item in page]
     if as_json:
         print_json(rows)
         return
@@ -59,6 +82,21 @@ def items(context: Context, as_json: bool) -> None:
         until = f"{row['state']}\n{_local(context, row['end'], '%Y-%m-%d %H:%M')}"
         table.add_row(legible(f"{row['number']} {row['kind']}\n{row['title']}"), until, legible(where))
     context.console.print(table)
+    if more:
+        older_or_newer = (
+            f"Newer ones: --after {page[-1].number}" if forward else f"Older ones: --before {page[0].number}"
+        )
+        context.console.print(f"{older_or_newer}. All of them: --limit 0.", soft_wrap=True)
+
+
+def _place(ledger: sqlite3.Connection, number: str | None) -> ledger_items.Place | None:
+    """Where a page begins or ends; exits with 1 when there is no such item."""
+    if number is None:
+        return None
+    place = ledger_items.place_of(ledger, number)
+    if place is None:
+        raise fail(f"there is no item {number}; siarhub items lists them")
+    return place
 
 
 @click.command()

@@ -45,14 +45,16 @@ class Vault:
         for leftover in incoming.iterdir():
             leftover.unlink(missing_ok=True)
 
-    def forget_all_but(self, known: Container[str]) -> int:
-        """Remove the copies of what was refused; returns how many. Only while nothing is being claimed. Blocks."""
-        forgotten = [
-            path
-            for folder in self.folder.glob("[0-9a-f][0-9a-f]")
-            for path in folder.iterdir()
-            if path.name not in known
-        ]
+    def beginnings(self) -> list[str]:
+        """The first two digits of the hashes of all copies. Blocks."""
+        return sorted(folder.name for folder in self.folder.glob("[0-9a-f][0-9a-f]"))
+
+    def forget_all_but(self, known: Container[str], beginning: str) -> int:
+        """Remove the copies of what was refused, of those that begin so; returns how many.
+
+        Only while nothing is being claimed. Blocks.
+        """
+        forgotten = [path for path in (self.folder / beginning).iterdir() if path.name not in known]
         for path in forgotten:
             path.unlink()
         return len(forgotten)

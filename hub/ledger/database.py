@@ -10,11 +10,12 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from hub.api.errors import HubError
+from hub.ledger import soundness
 from hub.ledger.schema import APPLICATION, MIGRATIONS
 
 P = ParamSpec("P")
@@ -22,6 +23,7 @@ T = TypeVar("T")
 Query = Callable[Concatenate[sqlite3.Connection, P], T]
 
 BUSY_S = 15.0
+SMALL_BYTES = 32 << 20  # looked through in a fraction of a second
 FULL = 2  # PRAGMA synchronous
 
 
@@ -33,11 +35,14 @@ class Database:
     """Runs queries (functions of a connection) off the event loop: writes one at a time, reads beside them.
 
     A write is one transaction: all of the function's changes are durable when `write` returns, or none happened.
+    Opening looks through the whole file when it is small or was not closed in order; `check` does so at any time.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writer = open_for_writing(path)
+        self._distrusted = False
+        look_first = not soundness.was_closed_in_order(path) or path.stat().st_size <= SMALL_BYTES
+        self._writer = open_for_writing(path, look_first=look_first)
         self._reader = connect(path)
         self._reader.execute("PRAGMA query_only = ON")
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-write")
@@ -60,12 +65,27 @@ class Database:
         with self._trusted():
             return await asyncio.get_running_loop().run_in_executor(self._read_thread, run)
 
+    async def check(self) -> None:
+        """Look through the whole file, beside all other work. Raises: LedgerError when it is damaged."""
+        with self._trusted(), closing(connect(self._path)) as connection:
+            looking = asyncio.get_running_loop().run_in_executor(None, soundness.verdict, connection)
+            try:
+                found = await asyncio.shield(looking)
+            except asyncio.CancelledError:
+                connection.interrupt()  # a stop need not wait for the end of a large file
+                await asyncio.wait([looking])
+                raise
+            if found:
+                self._distrusted = True
+                raise LedgerError(_damaged(self._path, found))
+
     @contextmanager
     def _trusted(self) -> Iterator[None]:
         # A name of its own: plugins keep databases too, and an error of theirs is not the ledger's.
         try:
             yield
         except sqlite3.Error as error:
+            self._distrusted = True
             raise LedgerError(f"{self._path}: {error}; check the disk, then start the hub again") from error
 
     def close(self) -> None:
@@ -73,10 +93,12 @@ class Database:
         self._read_thread.shutdown()
         self._reader.close()
         self._writer.close()
+        if not self._distrusted:
+            soundness.note_closed(self._path)
 
 
-def open_for_writing(path: Path) -> sqlite3.Connection:
-    """A connection to a ledger that is sound, durable and of the newest schema.
+def open_for_writing(path: Path, *, look_first: bool = False) -> sqlite3.Connection:
+    """A connection to a ledger that is durable and of the newest schema; `look_first` reads the whole file for damage.
 
     Raises: LedgerError when the file is damaged, newer than this program, or cannot promise durability.
     """
@@ -87,8 +109,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         if connection.execute("PRAGMA synchronous").fetchone()[0] != FULL:
             raise LedgerError(f"{path}: SQLite does not accept synchronous=FULL; acknowledged work could be lost")
-        if (verdict := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise LedgerError(_damaged(path, " ".join(verdict.split())))
+        if look_first and (found := soundness.verdict(connection)):
+            raise LedgerError(_damaged(path, found))
         migrate(connection, path)
     return connection
 

@@ -59,9 +59,10 @@ def of_item(db: sqlite3.Connection, item: str) -> list[DeliveryRow]:
 def current(db: sqlite3.Connection, plugin: str) -> list[CurrentDelivery]:
     """What the plugin should be delivering: live items only, nothing withdrawn, failed or expired."""
     rows = db.execute(
-        f"{_SELECT} JOIN item ON item.number = delivery.item"
-        " WHERE plugin = ? AND item.state IN ('accepted', 'active')"
-        " AND delivery.state NOT IN ('failed', 'withdrawn', 'expired') ORDER BY item.month, item.serial, key",
+        # CROSS: the live items first, which are few, however many deliveries the plugin has ever had.
+        f"{_COLUMNS} FROM item CROSS JOIN delivery ON delivery.item = item.number"
+        " WHERE +plugin = ? AND item.state IN ('accepted', 'active')"
+        " AND +delivery.state NOT IN ('failed', 'withdrawn', 'expired') ORDER BY item.month, item.serial, key",
         (plugin,),
     ).fetchall()
     found = []
@@ -196,18 +197,19 @@ def advance_all(db: sqlite3.Connection, asset: str, *, now: datetime, retry_at: 
         advance(db, item, row.plugin, row.delivery, now=now, transcode_at=retry_at)
 
 
-_SELECT = (
+_COLUMNS = (
     "SELECT delivery.*, coalesce((SELECT attempts FROM job WHERE job.kind = 'deliver'"
-    " AND job.key = delivery.plugin || '/' || delivery.key), 0) AS attempts FROM delivery"
+    " AND job.key = delivery.plugin || '/' || delivery.key), 0) AS attempts"
 )
+_SELECT = f"{_COLUMNS} FROM delivery"
 
 
 def _is_of_an_earlier_plan(db: sqlite3.Connection, row: DeliveryRow, fact: Delivered | PlayFact) -> bool:
     """Late word of what was there before a new plan must not end the delivery of the new."""
     if row.state in (DeliveryState.PLANNED, DeliveryState.TRANSCODING):
         return True
-    made = renditions.of_delivery(db, row.plugin, row.delivery.key)
-    return isinstance(fact, Played) and bool(made) and fact.rendition not in {one.sha256 for one in made or ()}
+    made = renditions.hashes(db, row.plugin, row.delivery.key)
+    return isinstance(fact, Played) and bool(made) and fact.rendition not in made
 
 
 def _put(db: sqlite3.Connection, plugin: str, delivery: Delivery, now: datetime) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from hub.api import Asset, Draft, Item, ItemChanged, ItemNumber, ItemState, Priority, Sha256
@@ -15,6 +16,13 @@ from hub.ledger import facts, jobs
 from hub.ledger.wire import from_json, moment, stamp, to_json
 
 LIVE = (ItemState.ACCEPTED, ItemState.ACTIVE)
+
+
+class Place(NamedTuple):
+    """An item's place among all: numbers in text do not sort beyond 9999."""
+
+    month: str
+    serial: int
 
 
 def accept(
@@ -68,9 +76,43 @@ def all_items(db: sqlite3.Connection, states: Iterable[ItemState] = tuple(ItemSt
     return [_from_row(db, row) for row in rows.fetchall()]
 
 
-def all_hashes(db: sqlite3.Connection) -> frozenset[str]:
-    """The hashes of every original that was ever accepted."""
-    return frozenset(row["sha256"] for row in db.execute("SELECT DISTINCT sha256 FROM asset"))
+def page(
+    db: sqlite3.Connection,
+    *,
+    limit: int,
+    before: Place | None = None,
+    after: Place | None = None,
+    states: Iterable[ItemState] = (),
+) -> list[Item]:
+    """At most `limit` items between two places, oldest number first: those next to `after`, else the newest."""
+    forward = after is not None and before is None
+    direction = "ASC" if forward else "DESC"
+    low, high = after or Place("", 0), before or Place("~", 0)
+    rows = []
+    # State by state, each along its index: one query for several would sort all items of those states.
+    for state in (*states,) or (None,):
+        rows += db.execute(
+            f"SELECT * FROM item WHERE {'' if state is None else 'state = ? AND'}"  # noqa: S608 - our own words
+            " (month, serial) > (?, ?) AND (month, serial) < (?, ?)"
+            f" ORDER BY month {direction}, serial {direction} LIMIT ?",
+            (*(() if state is None else (state,)), *low, *high, limit),
+        ).fetchall()
+    rows.sort(key=lambda row: (row["month"], row["serial"]))
+    chosen = rows[:limit] if forward else rows[max(0, len(rows) - limit) :]
+    return [_from_row(db, row) for row in chosen]
+
+
+def place_of(db: sqlite3.Connection, number: str) -> Place | None:
+    """Where an item stands among all; None when there is no such item."""
+    row = db.execute("SELECT month, serial FROM item WHERE number = ?", (number,)).fetchone()
+    return Place(row["month"], row["serial"]) if row else None
+
+
+def known_hashes(db: sqlite3.Connection, beginning: str) -> frozenset[str]:
+    """The hashes, of those that begin so, of every original that was ever accepted."""
+    end = beginning + "g"  # after every hexadecimal digit
+    query = "SELECT DISTINCT sha256 FROM asset WHERE sha256 >= ? AND sha256 < ?"
+    return frozenset(row["sha256"] for row in db.execute(query, (beginning, end)))
 
 
 def asset(db: sqlite3.Connection, sha256: str) -> Asset | None:

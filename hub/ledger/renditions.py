@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
 
 from hub.api import Delivery, Profile, Rendition
 from hub.api.profiles import profile_digest, profile_from_json, profile_to_json
-from hub.ledger.wire import from_json, to_json
+from hub.ledger.wire import from_json, stamp, to_json
 
 
 def want(db: sqlite3.Connection, plugin: str, delivery: Delivery) -> None:
@@ -15,7 +17,11 @@ def want(db: sqlite3.Connection, plugin: str, delivery: Delivery) -> None:
     for position, want in enumerate(delivery.wants):
         digest = profile_digest(want.profile)
         db.execute(
-            "INSERT INTO rendition (asset, digest, profile, state) VALUES (?, ?, ?, 'wanted') ON CONFLICT DO NOTHING",
+            "INSERT INTO rendition (asset, digest, profile, state) VALUES (?, ?, ?, 'wanted')"
+            # Made before: it costs nothing. Removed since: it is made again.
+            " ON CONFLICT DO UPDATE SET idle_since = NULL,"
+            " state = CASE state WHEN 'removed' THEN 'wanted' ELSE state END,"
+            " body = CASE state WHEN 'removed' THEN NULL ELSE body END",
             (want.asset, digest, profile_to_json(want.profile)),
         )
         db.execute("INSERT INTO want VALUES (?, ?, ?, ?, ?)", (plugin, delivery.key, position, want.asset, digest))
@@ -36,6 +42,14 @@ def of_delivery(db: sqlite3.Connection, plugin: str, key: str) -> tuple[Renditio
     if any(want["state"] != "made" for want in wants):
         return None
     return tuple(from_json(Rendition, want["body"]) for want in wants)
+
+
+def hashes(db: sqlite3.Connection, plugin: str, key: str) -> frozenset[str]:
+    """Of the delivery's renditions as they were made, even if removed since; empty until all were."""
+    wants = wanted_by(db, plugin, key)
+    if any(want["body"] is None for want in wants):
+        return frozenset()
+    return frozenset(from_json(Rendition, want["body"]).sha256 for want in wants)
 
 
 def wanted_profiles(db: sqlite3.Connection, asset: str) -> list[Profile]:
@@ -62,7 +76,7 @@ def assets_wanted(db: sqlite3.Connection, item: str) -> list[str]:
 
 def made(db: sqlite3.Connection, rendition: Rendition) -> None:
     db.execute(
-        "UPDATE rendition SET state = 'made', reason = '', body = ? WHERE asset = ? AND digest = ?",
+        "UPDATE rendition SET state = 'made', reason = '', idle_since = NULL, body = ? WHERE asset = ? AND digest = ?",
         (to_json(rendition), rendition.asset, profile_digest(rendition.profile)),
     )
 
@@ -80,3 +94,49 @@ def lost(db: sqlite3.Connection, asset: str, profile: Profile) -> None:
         "UPDATE rendition SET state = 'wanted', body = NULL WHERE asset = ? AND digest = ?",
         (asset, profile_digest(profile)),
     )
+
+
+_IN_USE = (
+    "EXISTS (SELECT 1 FROM want JOIN delivery USING (plugin, key) JOIN item ON item.number = delivery.item"
+    " WHERE want.asset = rendition.asset AND want.digest = rendition.digest"
+    " AND item.state IN ('accepted', 'active') AND delivery.state NOT IN ('withdrawn', 'expired'))"
+)
+
+
+def note_idle(db: sqlite3.Connection, *, now: datetime) -> int:
+    """Mark since when no live item wants a rendition; returns how many have become idle since the last look."""
+    db.execute(f"UPDATE rendition SET idle_since = NULL WHERE state = 'made' AND idle_since IS NOT NULL AND {_IN_USE}")  # noqa: S608 - constant
+    return db.execute(
+        "UPDATE rendition SET idle_since = ?"  # noqa: S608 - constant
+        f" WHERE state = 'made' AND idle_since IS NULL AND NOT {_IN_USE}",
+        (stamp(now),),
+    ).rowcount
+
+
+def idle(db: sqlite3.Connection, *, since: datetime, limit: int) -> list[Rendition]:
+    """Made, and wanted by no live item since then or longer; those idle for the longest time first."""
+    rows = db.execute(
+        "SELECT body FROM rendition WHERE state = 'made' AND idle_since <= ?"
+        " ORDER BY idle_since, asset, digest LIMIT ?",
+        (stamp(since), limit),
+    )
+    return [from_json(Rendition, row["body"]) for row in rows]
+
+
+def remove(db: sqlite3.Connection, gone: Sequence[Rendition]) -> None:
+    """Their files may go now: whoever wants one of them later has it made again. What is wanted again stays."""
+    db.executemany(
+        "UPDATE rendition SET state = 'removed' WHERE asset = ? AND digest = ? AND state = 'made'"  # noqa: S608 - constant
+        f" AND idle_since IS NOT NULL AND NOT {_IN_USE}",
+        [(one.asset, profile_digest(one.profile)) for one in gone],
+    )
+
+
+def files_in_use(db: sqlite3.Connection, beginning: str) -> frozenset[str]:
+    """The hashes, of those that begin so, of the files that a made rendition stands for."""
+    rows = db.execute(
+        "SELECT body ->> '$.sha256' AS sha256 FROM rendition"
+        " WHERE state = 'made' AND body ->> '$.sha256' >= ? AND body ->> '$.sha256' < ?",
+        (beginning, beginning + "g"),
+    )
+    return frozenset(row["sha256"] for row in rows)

@@ -122,4 +122,33 @@ CREATE TABLE person_order (
 # Waiting for a dark screen is no bug: only bugs count towards giving up.
 COUNT_BUGS = "ALTER TABLE job ADD COLUMN bugs INTEGER NOT NULL DEFAULT 0"
 
-MIGRATIONS = (FIRST, COUNT_BUGS)
+# With 100,000 items, what is asked at each start, at each step and every few seconds must not read all of them.
+STAY_QUICK = """
+DROP INDEX item_by_state;
+CREATE INDEX item_by_state ON item (state, month, serial);
+CREATE INDEX item_by_start ON item (state, start_at);
+CREATE INDEX item_by_end ON item (state, end_at);
+CREATE INDEX delivery_by_state ON delivery (state, plugin);
+CREATE INDEX job_by_item ON job (item);
+CREATE INDEX job_turn ON job (state, urgent, not_before, id, lane);
+CREATE INDEX fact_filed ON fact (item, seq) WHERE kind = 'Filed';
+CREATE INDEX order_waiting ON person_order (id) WHERE done IS NULL
+"""
+
+# Renditions that nobody needs go in time: the row stays, as 'removed', for late proofs of what was shown.
+KEEP_OR_REMOVE = """
+ALTER TABLE rendition ADD COLUMN idle_since TEXT;
+CREATE INDEX rendition_by_state ON rendition (state, idle_since);
+CREATE INDEX rendition_file ON rendition (body ->> '$.sha256') WHERE state = 'made'
+"""
+
+# Files that could not be looked at for want of memory: the machine's trouble, or the file's own?
+COUNT_TRIES = """
+CREATE TABLE attempt (
+  sha256 TEXT PRIMARY KEY,
+  tries INTEGER NOT NULL,
+  last_at TEXT NOT NULL
+) STRICT
+"""
+
+MIGRATIONS = (FIRST, COUNT_BUGS, STAY_QUICK, KEEP_OR_REMOVE, COUNT_TRIES)

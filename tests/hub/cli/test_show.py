@@ -209,3 +209,55 @@ def test_items_fit_on_a_terminal_of_80_and_say_why_only_where_something_waits_or
         assert any(one.rstrip().endswith(line) for one in shown.splitlines()), (line, shown)
     assert "hall: handed over (in the" in shown
     assert "Arsip/2026" not in shown
+
+
+def accept_many(office: Office, count: int) -> list[str]:
+    return [office.accept(f"item {number}").number for number in range(1, count + 1)]
+
+
+def numbers(office: Office, *arguments: object) -> list[str]:
+    return [row["number"] for row in office.json("items", *arguments)]
+
+
+def test_items_come_page_by_page_from_the_newest_back_or_from_one_item_on(office: Office) -> None:
+    every = accept_many(office, 5)
+
+    assert numbers(office) == every
+    assert numbers(office, "--limit", 2) == every[3:]
+    assert numbers(office, "--limit", 2, "--before", every[3]) == every[1:3]
+    assert numbers(office, "--limit", 2, "--before", every[1]) == every[:1]
+    assert numbers(office, "--limit", 2, "--after", every[1]) == every[2:4]
+    assert numbers(office, "--after", every[0], "--before", every[4], "--limit", 2) == every[2:4]
+    assert numbers(office, "--after", every[4]) == []
+    assert numbers(office, "--limit", 0) == every
+
+
+def test_the_first_page_holds_fifty_and_says_how_to_get_the_next(office: Office) -> None:
+    every = accept_many(office, 53)
+
+    assert numbers(office) == every[3:]
+    assert f"Older ones: --before {every[3]}" in office.run("items").stdout
+    assert f"Newer ones: --after {every[1]}" in office.run("items", "--after", every[0], "--limit", 1).stdout
+    assert "ones:" not in office.run("items", "--limit", 0).stdout
+    assert "ones:" not in office.run("items", "--before", every[3]).stdout
+
+
+def test_items_of_some_states_come_in_order_of_their_numbers(office: Office) -> None:
+    every = accept_many(office, 4)
+    db = sqlite3.connect(office.ledger)
+    db.executemany("UPDATE item SET state = ? WHERE number = ?", [("ended", every[0]), ("withdrawn", every[2])])
+    db.commit()
+    db.close()
+
+    assert numbers(office, "--state", "ended") == [every[0]]
+    assert numbers(office, "--state", "withdrawn", "--state", "ended") == [every[0], every[2]]
+    assert numbers(office, "--state", "active", "--limit", 1) == [every[3]]
+    assert office.run("items", "--state", "gone").exit_code == 2
+
+
+def test_a_page_beside_an_item_that_is_not_there_says_so(office: Office) -> None:
+    office.accept()
+
+    result = office.run("items", "--before", "IP-2020-01-0001")
+
+    assert (result.exit_code, "IP-2020-01-0001" in result.stderr) == (1, True)

@@ -57,15 +57,85 @@ def test_a_file_that_is_no_database_says_to_restore_the_backup(ledger: Path) -> 
         open_for_reading(ledger)
 
 
-def test_a_torn_page_is_found_at_the_start(ledger: Path, db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.close()
+def tear(ledger: Path, *, keep_times: bool = False) -> None:
+    times = ledger.stat()
     data = bytearray(ledger.read_bytes())
     data[4096 : 4096 * 3] = b"\xff" * 8192
     ledger.write_bytes(data)
+    if keep_times:  # as a disk does it
+        os.utime(ledger, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_torn_page_is_found_at_the_start(ledger: Path) -> None:
+    Database(ledger).close()
+    tear(ledger)
+
+    for _ in range(2):
+        with pytest.raises(LedgerError, match=r"damaged.*restore the last backup"):
+            Database(ledger)
+
+
+async def test_a_large_ledger_that_was_closed_in_order_is_looked_through_after_the_start(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "SMALL_BYTES", 0)
+    Database(ledger).close()
+    tear(ledger, keep_times=True)
+
+    opened = Database(ledger)
+    with pytest.raises(LedgerError, match=r"damaged.*restore the last backup"):
+        await opened.check()
+    opened.close()
 
     with pytest.raises(LedgerError, match=r"damaged.*restore the last backup"):
-        open_for_writing(ledger)
+        Database(ledger)
+
+
+@pytest.mark.parametrize("trouble", ["killed", "written to by an order", "restored from a backup"])
+def test_a_large_ledger_that_may_have_changed_is_looked_through_first(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    monkeypatch.setattr(database, "SMALL_BYTES", 0)
+    looked = count_looks(monkeypatch)
+    Database(ledger).close()
+    Database(ledger).close()
+    assert looked == [True, False]
+
+    match trouble:
+        case "killed":
+            Database(ledger)  # never closed
+        case "written to by an order":
+            execute(ledger, "INSERT INTO person_order (name, args, who, why, given_at) VALUES ('x', '{}', 'a', '', '')")
+        case _:
+            backup = ledger.read_bytes()
+            ledger.unlink()
+            ledger.write_bytes(backup)
+    looked.clear()
+    Database(ledger).close()
+
+    assert looked == [True]
+
+
+def count_looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    looked: list[bool] = []
+
+    def open_it(path: Path, *, look_first: bool = False) -> sqlite3.Connection:
+        looked.append(look_first)
+        return open_for_writing(path, look_first=look_first)
+
+    monkeypatch.setattr(database, "open_for_writing", open_it)
+    return looked
+
+
+async def test_a_look_through_the_ledger_that_is_cut_off_ends_at_once(ledger: Path) -> None:
+    opened = Database(ledger)
+    async with asyncio.TaskGroup() as group:
+        looking = group.create_task(opened.check())
+        await asyncio.sleep(0)
+        looking.cancel()
+
+    assert await opened.read(lambda db: db.execute("SELECT count(*) FROM item").fetchone()[0]) == 0
+    opened.close()
 
 
 def test_a_newer_ledger_is_left_alone_and_says_so(ledger: Path, db: sqlite3.Connection) -> None:
