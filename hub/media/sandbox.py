@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import os
 import subprocess
 import sys
@@ -24,8 +26,10 @@ class Confinement:
     memory_mib: int = 3072
     file_mib: int = 4096
     cpu_s: int = 3600
+    tasks: int | None = None  # of all processes of this user; None: as many as the system lets it have
     nice: int = 10
     idle_io: bool = True
+    entry: Path | None = None  # a Python file of ours that goes into the jail itself; None: `command` is a program
 
 
 def confinement(
@@ -38,6 +42,7 @@ def confinement(
         memory_mib=settings.memory_mib,
         file_mib=settings.max_output_mib,
         cpu_s=int(within_s * (os.cpu_count() or 1)) + 1,
+        tasks=_tasks_for_a_tool(),
         nice=settings.nice,
         idle_io=settings.idle_io,
     )
@@ -46,11 +51,12 @@ def confinement(
 def confined(command: Sequence[str], limits: Confinement) -> list[str]:
     """The arguments that run `command` in the jail, as a child of the calling process (it dies with it)."""
     return [
-        *(sys.executable, "-I", "-S", jail.__file__),
+        *(sys.executable, "-I", "-S", str(limits.entry or _jail_file())),
         f"parent={os.getpid()}",
         f"memory={limits.memory_mib * MIB}",
         f"file={limits.file_mib * MIB}",
         f"cpu={limits.cpu_s}",
+        *([] if limits.tasks is None else [f"tasks={limits.tasks}"]),
         f"nice={limits.nice}",
         f"idle_io={int(limits.idle_io)}",
         *(f"read={path}" for path in limits.read),
@@ -73,9 +79,50 @@ def clean_environment(folder: Path) -> dict[str, str]:
     }
 
 
+@functools.cache
+def _jail_file() -> str:
+    """The compiled jail, made here where nobody has made it: compiling would be a third of each start."""
+    source = Path(jail.__file__)
+    compiled = Path(importlib.util.cache_from_source(str(source)))
+    if _is_compiled(source, compiled):
+        return str(compiled)
+    import py_compile  # seldom needed, and slow to import
+
+    try:
+        py_compile.compile(str(source), str(compiled), doraise=True)  # replaces it in one step
+    except OSError:  # a folder that only root may write
+        return str(source)
+    return str(compiled)
+
+
+def _is_compiled(source: Path, compiled: Path) -> bool:
+    """Whether it is of this source and for this Python (PEP 552: it bears a date and a size, or a hash)."""
+    try:
+        head, text, status = compiled.read_bytes()[:16], source.read_bytes(), source.stat()
+    except OSError:
+        return False
+    dated = (int(status.st_mtime) & 0xFFFFFFFF).to_bytes(4, "little") + len(text).to_bytes(4, "little")
+    wanted = dated if head[4:8] == bytes(4) else importlib.util.source_hash(text)
+    return head[:4] == importlib.util.MAGIC_NUMBER and head[8:] == wanted
+
+
+@functools.cache
+def _tasks_for_a_tool() -> int | None:
+    """In a service with TasksMax, three quarters of it: a tool that starts threads without end must not starve the hub.
+
+    The kernel counts all that this user runs, so it is said only where the hub has a user of its own: in a service.
+    """
+    try:
+        group = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+        most = int((Path("/sys/fs/cgroup") / group / "pids.max").read_text())
+    except (OSError, ValueError):  # no cgroup, or "max"
+        return None
+    return most * 3 // 4 if group.endswith(".service") and os.geteuid() != 0 else None
+
+
 def sandbox_problems() -> list[str]:
     """What this system does not let the sandbox apply, one sentence each with the remedy; [] when it is whole."""
-    command = [sys.executable, "-I", "-S", jail.__file__, "report=1", "--"]
+    command = [sys.executable, "-I", "-S", _jail_file(), "report=1", "--"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -92,6 +139,8 @@ def _remedy(problem: str) -> str:
             "lsm=landlock), and let the unit allow it: SystemCallFilter=landlock_create_ruleset landlock_add_rule "
             "landlock_restrict_self."
         )
+    if problem.startswith("capabilities"):
+        return "Media tools keep rights of root; do not run the hub as root (make install gives it a user of its own)."
     if problem.startswith("resource limits"):
         return "Media tools run without limits on memory and time; let the unit allow prlimit64."
     return "Media tools run without a system call filter; the service unit's own filter still holds."
