@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hub.media.settings import MediaSettings
-from hub.media.sniff import DEMUXERS
+from hub.media.sniff import DEMUXERS, IMAGES
 
 MAX_ALLOC_BYTES = 1 << 30
 
@@ -13,19 +13,18 @@ MAX_ALLOC_BYTES = 1 << 30
 def input_options(container: str, settings: MediaSettings) -> dict[str, str]:
     """Options before `-i`. The whitelist alone stops playlists from opening other files; `-f` forbids guessing, too."""
     demuxer = DEMUXERS[container]
+    pixels = settings.max_still_pixels if container in IMAGES else settings.max_pixels
     return {
         "protocol_whitelist": "file",
         "format_whitelist": demuxer,
         "f": demuxer,
-        "max_pixels": str(settings.max_pixels),
+        "max_pixels": str(pixels),
     }
 
 
 def strict_options(container: str, settings: MediaSettings) -> dict[str, str]:
     """As `input_options`, and an error in the file is an error of the run."""
-    options = input_options(container, settings)
-    # In a TIFF every unknown tag would count as an error, and cameras and scanners write many of their own.
-    return options if container == "tiff" else {**options, "err_detect": "explode"}
+    return {**input_options(container, settings), "err_detect": "explode"}
 
 
 def as_arguments(options: dict[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ from math import ceil
 from hub.api.models import Asset, AudioProfile, MediaInfo, MediaKind, Pages, Profile, VideoProfile
 from hub.media.details import VideoDetails
 from hub.media.sizes import CONTAINER_BYTES, likely_bytes, most_bytes
+from hub.media.sniff import is_animation
 
 MAX_LEVEL = 42  # 1080p at 60 pictures a second: what small players and LED processors decode in hardware
 MOST_PACKETS = 15_000  # ten minutes at 25 a second: a longer film is worth its encoding
@@ -76,7 +77,9 @@ def plan(asset: Asset, profiles: Sequence[Profile], details: VideoDetails | None
 
 
 def duration_of(media: MediaInfo, profile: Profile) -> float:
-    """Seconds that the rendition will last."""
+    """Seconds that the rendition will last. An animation is shown whole, as often as fills a still's time."""
+    if is_animation(media) and media.duration_s and isinstance(profile, VideoProfile):
+        return media.duration_s * max(1, ceil(profile.still_s / media.duration_s - 0.01))
     if media.duration_s is not None:
         return media.duration_s
     return profile.still_s * pages_of(media, profile) if isinstance(profile, VideoProfile) else 0.0

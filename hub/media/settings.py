@@ -12,10 +12,13 @@ class MediaSettings(BaseModel):
 
     max_file_mib: int = Field(8192, ge=1, description="A dropped file larger than this is refused.")
     max_duration_s: float = Field(3600.0, gt=0, description="A video or sound longer than this is refused.")
-    max_pixels: int = Field(33_177_600, ge=1024, description="A picture of more pixels than this (8K UHD) is refused.")
+    max_pixels: int = Field(33_177_600, ge=1024, description="A video of more pixels than this (8K UHD) is refused.")
+    max_still_pixels: int = Field(
+        120_000_000, ge=1024, description="A still picture of more pixels than this (a phone's largest) is refused."
+    )
     max_fps: float = Field(240.0, gt=0, description="A video of more frames per second than this is refused.")
     max_streams: int = Field(16, ge=1, description="A file of more streams (picture, sound, subtitles) is refused.")
-    max_pages: int = Field(50, ge=1, description="A PDF of more pages than this is refused.")
+    max_pages: int = Field(50, ge=1, description="A PDF or TIFF of more pages than this is refused.")
     probe_within_s: float = Field(60.0, gt=0, description="Looking at one file may take this long at most.")
     transcode_within_s: float = Field(7200.0, gt=0, description="One run of ffmpeg may take this long at most.")
     stall_after_s: float = Field(60.0, gt=0, description="A run of ffmpeg without progress for this long is ended.")

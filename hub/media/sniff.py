@@ -5,26 +5,43 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub.api.models import MediaInfo, MediaKind
 from hub.media.settings import MediaSettings
 from hub.messages import Refusal
 
 HEAD_BYTES = 4096
 
-IMAGES = frozenset({"jpeg", "png", "webp", "bmp", "tiff"})
+IMAGES = frozenset({"jpeg", "png", "webp", "gif", "bmp", "tiff", "heic", "avif"})
+"""Pillow draws these (`hub.media.pictures`), and poppler draws PDF; ffmpeg opens everything else."""
 DEMUXERS = {
     "mp4": "mov", "mkv": "matroska", "avi": "avi", "ts": "mpegts", "mpeg": "mpeg", "asf": "asf", "flv": "flv",
-    "mxf": "mxf", "gif": "gif", "wav": "wav", "mp3": "mp3", "flac": "flac", "ogg": "ogg", "aac": "aac", "aiff": "aiff",
-    "amr": "amr", "jpeg": "jpeg_pipe", "png": "png_pipe", "webp": "webp_pipe", "bmp": "bmp_pipe", "tiff": "tiff_pipe",
+    "mxf": "mxf", "wav": "wav", "mp3": "mp3", "flac": "flac", "ogg": "ogg", "aac": "aac", "aiff": "aiff", "amr": "amr",
+    "jpeg": "jpeg_pipe",  # to find damage that Pillow passes over
+    "png": "png_pipe", "apng": "apng",  # what we have drawn
 }  # fmt: skip
-"""The one demuxer that may open each container. PDF is not here: poppler opens it."""
+"""The one demuxer that may open each container."""
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
+BOMS = (b"\xff\xfe", b"\xfe\xff")  # before a text in UTF-16; also MPEG-1 Layer I, which nobody uses
+AVIF_BRANDS = frozenset({b"avif", b"avis"})
+
+
+def is_drawn(media: MediaInfo) -> bool:
+    """Whether ffmpeg gets pictures that were drawn of it, and never the file itself."""
+    return media.kind is MediaKind.DOCUMENT or media.container in IMAGES
+
+
+def is_animation(media: MediaInfo) -> bool:
+    """A moving picture of a kind that is mostly still: GIF, WebP, PNG, AVIF."""
+    return media.kind is MediaKind.VIDEO and media.container in IMAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sniffed:
-    container: str  # a key of DEMUXERS, or "pdf"
+    container: str  # a key of DEMUXERS, one of IMAGES, or "pdf"
     size_bytes: int
 
 
@@ -65,10 +82,10 @@ def container_of(head: bytes) -> str:
 
     Raises: Refusal, naming what it is where that helps.
     """
-    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis"):
-        raise Refusal(
-            "This is a HEIC or AVIF picture, which cannot be used. Save it as JPG or PNG and drop that again."
-        )
+    if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS | AVIF_BRANDS:
+        return "avif" if _brands(head) & AVIF_BRANDS else "heic"
+    if head[:4] in (b"II*\x00", b"MM\x00*") and head[8:10] == b"CR":
+        raise Refusal("This is a camera's raw picture, which cannot be used. Save it as JPG and drop that.")
     for offset, magic, container in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
             return container
@@ -78,7 +95,7 @@ def container_of(head: bytes) -> str:
         return "ts"
     if head[:2] == b"BM" and head[6:10] == b"\x00\x00\x00\x00":
         return "bmp"
-    if len(head) > 3 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
+    if len(head) > 3 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[:2] not in BOMS:
         return "aac" if head[1] & 0xF6 == 0xF0 else "mp3"
     raise _not_media(head)
 
@@ -92,6 +109,12 @@ _MAGIC = (
     (0, b"\x89PNG\r\n\x1a\n", "png"), (0, b"II*\x00", "tiff"), (0, b"MM\x00*", "tiff"), (0, b"%PDF-", "pdf"),
     (8, b"AIFF", "aiff"), (8, b"AIFC", "aiff"),
 )  # fmt: skip
+
+
+def _brands(head: bytes) -> frozenset[bytes]:
+    """The brands of a file in the ISO base media format: its own, and those that it is compatible with."""
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return frozenset({head[8:12], *(head[at : at + 4] for at in range(16, end, 4))})
 
 
 def _riff(head: bytes) -> str:
@@ -130,13 +153,31 @@ def _check_size(size_bytes: int, settings: MediaSettings) -> None:
 
 
 def _not_media(head: bytes) -> Refusal:
-    if b"\x00" not in head and sum(byte < 9 for byte in head) == 0:
+    plain = _unzipped(head)
+    if plain[:2] in BOMS:
+        plain = plain[2:].replace(b"\x00", b"")
+    if b"<svg" in plain.lower() or b"www.w3.org/2000/svg" in plain:
+        return Refusal(
+            "This is an SVG drawing, which cannot be used: it may look different everywhere. Open it, save it as PNG "
+            "(at least 1920 pixels wide) or PDF, and drop that."
+        )
+    if head[:2] == b"PK" or head[:2] == b"\x1f\x8b":
+        return Refusal(
+            "This is a ZIP or an Office document, which cannot be used. Save it as PDF, picture or video and drop that."
+        )
+    if b"\x00" not in plain and sum(byte < 9 for byte in plain) == 0:
         return Refusal(
             "This is a text, not a video, sound, picture or PDF, whatever its name says. "
             "Drop the media file itself; a playlist or a web page cannot be used."
         )
-    if head[:2] == b"PK":
-        return Refusal(
-            "This is a ZIP or an Office document, which cannot be used. Save it as PDF, picture or video and drop that."
-        )
     return Refusal("This is not a video, sound, picture or PDF that can be used. Use MP4, MP3, WAV, JPG, PNG or PDF.")
+
+
+def _unzipped(head: bytes) -> bytes:
+    """What a gzip file begins with (an SVG as SVGZ), else `head`; no more than as much again is unfolded."""
+    if head[:2] != b"\x1f\x8b":
+        return head
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+    except zlib.error:
+        return head

@@ -1,4 +1,5 @@
 import contextlib
+import gzip
 import http.server
 import os
 import random
@@ -18,6 +19,7 @@ from hub.messages import Refusal, catalogue
 HALF = "its end is missing"
 DAMAGED = "damaged"
 TEXT = "This is a text"
+SVG = "save it as PNG"
 
 
 async def refusal(path: Path, settings: MediaSettings) -> str:
@@ -102,14 +104,18 @@ async def test_an_empty_file_is_refused(tmp_path, settings):
     ("content", "expected"),
     [
         (b"<html><body>video</body></html>", TEXT),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", TEXT),
+        (b"<?xml version='1.0'?><!-- x --><svg xmlns='http://www.w3.org/2000/svg'/>", SVG),
+        ("<SVG width='10'/>".encode("utf-16"), SVG),
+        (gzip.compress(b"<svg xmlns='http://www.w3.org/2000/svg'/>" + os.urandom(9000)), SVG),
+        (gzip.compress(b"anything else"), "ZIP"),
         (b"PK\x03\x04" + bytes(100), "ZIP"),
         (bytes(4096), "not a video"),
         (os.urandom(64).replace(b"\xff", b"\x01") * 64, "not a video"),
-        (b"\x00\x00\x00\x18ftypheic" + bytes(100), "HEIC"),
+        (b"\x00\x00\x00\x18ftypheic" + bytes(100), HALF),
+        (b"II*\x00\x10\x00\x00\x00CR\x02\x00" + bytes(100), "raw picture"),
         (b"MZ" + bytes(500), "not a video"),
     ],
-    ids=["html", "svg", "zip", "zeros", "noise", "heic", "exe"],
+    ids=["html", "svg", "svg16", "svgz", "gzip", "zip", "zeros", "noise", "heic", "raw", "exe"],
 )
 async def test_what_is_no_media_is_named(tmp_path, settings, content, expected):
     (tmp_path / "a.mp4").write_bytes(content)
@@ -147,7 +153,7 @@ async def test_a_picture_that_unfolds_to_256_million_pixels_is_refused(tmp_path,
     path = samples.make_png_bomb(tmp_path / "a.png")
 
     assert path.stat().st_size < 100_000
-    assert "too large: at most 33 million pixels" in await refusal(path, settings)
+    assert "too large: at most 120 million pixels" in await refusal(path, settings)
 
 
 async def test_a_gap_of_a_day_between_two_pictures_is_refused(tmp_path, settings):
