@@ -22,6 +22,7 @@ def camera_clip(path: Path, seconds: int = 15) -> Path:
 
 def camera_clips(folder: Path, count: int) -> list[Path]:
     """The same pictures in other bytes each, as a hub that knows what it has seen must get them."""
+    folder.mkdir(exist_ok=True)
     first = camera_clip(folder / "clip.mp4")
     clips = [folder / f"clip-{number}.mp4" for number in range(count)]
     for number, clip in enumerate(clips):
