@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from hub.api import CurrentDelivery, HubError, Log, PluginContext, PluginSettings
+from hub.api import CurrentDelivery, HubError, Log, PluginContext, PluginSettings, Progress
 from hub.api.service import sd_notify, watchdog_interval_s
 from hub.clock import SystemClock
 from hub.control import Orders
@@ -23,6 +23,7 @@ from hub.jobs.engine import Engine
 from hub.journal import Bell, LedgerRecords, PluginJournal, Teller
 from hub.ledger import deliveries, items
 from hub.ledger.database import Database
+from hub.media.pace import Pace
 from hub.media.transcoder import Transcoder
 from hub.messages import catalogue
 from hub.observe.lag import LagWatch
@@ -31,6 +32,7 @@ from hub.receipts import ReceiptWriter
 from hub.reception import Reception
 from hub.settings import Settings
 from hub.supervision import Plugins
+from hub.transcoding import Transcoding
 from hub.wellness import Wellness
 from hub.windows import Windows
 from hub.workflow import Workflow
@@ -87,8 +89,10 @@ class Daemon:
         settings, say = self._settings, catalogue(self._settings.hub.language)
         transcoder = Transcoder(settings.media, self._state_dir / "renditions")
         transcoder.sweep()
+        pace = Pace(self._state_dir / "pace.json")
+        self._transcoding = Transcoding(self._database, transcoder, settings.jobs, pace, self._clock, self._log, say)
         self._workflow = Workflow(
-            self._database, self._host, transcoder, settings.jobs, self._clock, self._log, say, self._wake
+            self._database, self._host, self._transcoding, settings.jobs, self._clock, self._log, say, self._wake
         )
         self._windows = Windows(self._database, self._clock, self._wake)
         self._engine = Engine(
@@ -121,7 +125,7 @@ class Daemon:
         tellers = self._tellers()
         wellness = Wellness(
             self._state_dir, self._database, self._host, self._plugins, tellers, self._intake,
-            lambda: dict(self._workflow.progress), self._lag, self._clock,
+            self._transcoding.progress, self._lag, self._clock,
         )  # fmt: skip
         async with asyncio.TaskGroup() as group:
             stages = [
@@ -156,7 +160,7 @@ class Daemon:
             records=LedgerRecords(self._database),
             journal=PluginJournal(name, self._database, self._clock, self._zone, self._bell, log),
             translate=catalogue(self._settings.hub.language, module.parent),
-            _hub=_HubForPlugins(self._database, self._ask_replan),
+            _hub=_HubForPlugins(self._database, self._ask_replan, self._transcoding.progress),
         )
 
     def _tellers(self) -> list[Teller]:
@@ -201,15 +205,24 @@ class Daemon:
 class _HubForPlugins:
     """Implements `hub.api.context.Hub`."""
 
-    def __init__(self, database: Database, ask_replan: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        ask_replan: Callable[[str], None],
+        progress: Callable[[], Sequence[Progress]],
+    ) -> None:
         self._database = database
         self._ask_replan = ask_replan
+        self._progress = progress
 
     async def deliveries(self, plugin: str) -> Sequence[CurrentDelivery]:
         return await self._database.read(deliveries.current, plugin)
 
     def replan(self, plugin: str) -> None:
         self._ask_replan(plugin)
+
+    def progress(self) -> Sequence[Progress]:
+        return self._progress()
 
 
 async def _ended(task: asyncio.Task[None], within_s: float) -> bool:

@@ -6,13 +6,13 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 
-from hub.api import Clock, Health, HealthState
+from hub.api import Clock, Health, HealthState, Progress
 from hub.api.service import sd_notify
 from hub.intake.service import Intake
 from hub.journal import Teller
@@ -24,7 +24,8 @@ from hub.plugin_host.host import PluginHost
 from hub.plugin_host.loader import PluginRecord, PluginState
 from hub.supervision import Plugins
 
-EVERY_S = 5.0
+TICK_S = 1.0  # how current the progress of transcodes is
+TICKS = 5  # from one look at everything to the next
 REFRESH_S = 60.0
 RECENT_BLOCK_S = 600.0
 NAMED = 3  # items in one summary; siarhub items has all
@@ -33,7 +34,10 @@ log = structlog.get_logger("wellness")
 
 
 class Wellness:
-    """Looks every few seconds; writes when something has changed, and once a minute anyway."""
+    """Looks every few seconds; writes when something has changed, and once a minute anyway.
+
+    While something is transcoded it writes each second, with the progress alone renewed.
+    """
 
     def __init__(
         self,
@@ -43,7 +47,7 @@ class Wellness:
         plugins: Plugins,
         tellers: Sequence[Teller],
         intake: Intake,
-        progress: Callable[[], dict[str, float]],
+        progress: Callable[[], tuple[Progress, ...]],
         lag: LagWatch,
         clock: Clock,
     ) -> None:
@@ -67,7 +71,16 @@ class Wellness:
                 sd_notify(f"STATUS={status.state}: {sum(status.jobs.values())} jobs")
                 if await asyncio.to_thread(self._written, status):
                     last, written = content, self._clock.monotonic()
-            await asyncio.sleep(EVERY_S)
+            await self._follow(status)
+
+    async def _follow(self, status: Status) -> None:
+        """Until the next look; the only thing asked meanwhile stands in memory."""
+        for _ in range(TICKS):
+            await asyncio.sleep(TICK_S)
+            under_way = self._progress()
+            if under_way or status.transcoding:
+                status = replace(status, transcoding=under_way, written_at=self._clock.now())
+                await asyncio.to_thread(self._written, status)
 
     def _written(self, status: Status) -> bool:
         try:

@@ -37,7 +37,6 @@ from hub.jobs.settings import JobSettings
 from hub.ledger import deliveries, items, jobs, renditions
 from hub.ledger.database import Database
 from hub.ledger.jobs import Job, JobKind
-from hub.media.transcoder import Transcoder
 from hub.messages import Catalogue
 from hub.plugin_host.host import PluginHost
 from hub.transcoding import Transcoding
@@ -57,7 +56,7 @@ class Workflow:
         self,
         database: Database,
         host: PluginHost,
-        transcoder: Transcoder,
+        transcoding: Transcoding,
         settings: JobSettings,
         clock: Clock,
         log: Log,
@@ -66,17 +65,12 @@ class Workflow:
     ) -> None:
         self._database = database
         self._host = host
-        self._transcoding = Transcoding(database, transcoder, clock, log, catalogue)
+        self._transcoding = transcoding
         self._gather = timedelta(seconds=settings.gather_s)
         self._clock = clock
         self._log = log
         self._catalogue = catalogue
         self._wake = wake
-
-    @property
-    def progress(self) -> Mapping[str, float]:
-        """How far each asset that is transcoded now has come, 0 to 1."""
-        return dict(self._transcoding.progress)
 
     @property
     def works(self) -> Mapping[JobKind, Work]:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.api.facts import Fact, JournalEntry
-from hub.api.models import CurrentDelivery, Item, ItemNumber
+from hub.api.models import CurrentDelivery, Item, ItemNumber, Progress
 
 
 class PluginSettings(BaseModel):
@@ -101,9 +101,14 @@ class PluginContext(Generic[SettingsT]):
         """Ask the hub to call `hub_plan_deliveries` again for every item in its window (a screen or a slot changed)."""
         self._hub.replan(self.name)
 
+    def progress(self) -> Sequence[Progress]:
+        """What the hub transcodes just now and how far it is, from memory. () when nothing is transcoded."""
+        return self._hub.progress()
+
 
 class Hub(Protocol):
     """The part of the hub behind a context; plugins do not use it directly."""
 
     async def deliveries(self, plugin: str) -> Sequence[CurrentDelivery]: ...
     def replan(self, plugin: str) -> None: ...
+    def progress(self) -> Sequence[Progress]: ...

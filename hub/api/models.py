@@ -86,6 +86,7 @@ class MediaInfo:
     sample_rate_hz: int | None = None
     loudness_lufs: float | None = None  # integrated; None = not measured
     true_peak_dbtp: float | None = None
+    clipped: bool = False  # the waves of its sound are cut off: it was recorded too loud
     pages: int | None = None  # documents only
 
     @property
@@ -252,6 +253,21 @@ class Pending:
     """Handed over; the receipt comes later as a `Delivered` fact (a screen may be dark for weeks)."""
 
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the hub has come with transcoding one asset just now."""
+
+    asset: Sha256
+    item: ItemNumber
+    title: str
+    name: str  # the asset's file as dropped: display text only
+    part: float  # 0.0 to 1.0 of the making; at 1.0 what was made is being checked
+    speed: float | None  # times real time; None when it cannot be told yet
+    left_s: float | None  # seconds until it is done, as far as can be told; None until it is planned
+    outputs: tuple[str, ...]  # what is made, in a few words each
+    urgent: bool = False
 
 
 class HealthState(StrEnum):

@@ -18,6 +18,14 @@ _NAMES = {profile_class: name for name, profile_class in _KINDS.items()}
 _ENUMS: dict[str, type[Fit] | type[Pages]] = {"fit": Fit, "pages": Pages}
 
 
+def in_words(profile: Profile) -> str:
+    """The profile in a few words, for people: `1280x720 H.264`, `mp3 at -16 LUFS`."""
+    if isinstance(profile, AudioProfile):
+        return f"{profile.container} at {profile.loudness_lufs:g} LUFS"
+    kind = "H.264" if isinstance(profile, VideoProfile) else "JPEG"
+    return f"{profile.width}x{profile.height} {kind}"
+
+
 def profile_to_json(profile: Profile) -> str:
     """The profile as canonical JSON: keys sorted, no spaces, numbers of float fields always as floats."""
     values = {field.name: _plain(field.type, getattr(profile, field.name)) for field in fields(profile)}

@@ -19,7 +19,7 @@ from hub.settings import ENVIRONMENT
 OWN = {
     "run": "hub.cli.main:run",
     "check": "hub.cli.check:check",
-    "status": "hub.cli.show:status",
+    "status": "hub.cli.status:status",
     "items": "hub.cli.show:items",
     "show": "hub.cli.show:show",
     "plan": "hub.cli.plan:plan",

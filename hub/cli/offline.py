@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from hub.api import CurrentDelivery, Fact, Item, ItemNumber, JournalEntry, PluginContext, PluginSettings
+from hub.api import CurrentDelivery, Fact, Item, ItemNumber, JournalEntry, PluginContext, PluginSettings, Progress
 from hub.clock import SystemClock
 from hub.messages import catalogue
 from hub.plugin_host.host import PluginHost
@@ -26,6 +26,9 @@ class NoHub:
 
     def replan(self, plugin: str) -> None:
         return
+
+    def progress(self) -> Sequence[Progress]:
+        return ()
 
     async def item(self, number: ItemNumber) -> Item | None:
         return None

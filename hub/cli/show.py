@@ -1,4 +1,4 @@
-"""Commands that show: what the hub does now, its items, and one item with all that happened to it."""
+"""Commands that show: the hub's items, and one item with all that happened to it."""
 
 from __future__ import annotations
 
@@ -14,33 +14,12 @@ from rich.table import Column, Table
 
 from hub.api import DeliveryState, Item, ItemState
 from hub.cli.context import Context, fail, legible, print_json
-from hub.control import daemon_runs
 from hub.ledger import deliveries, facts
 from hub.ledger import items as ledger_items
 from hub.ledger import jobs as ledger_jobs
-from hub.observe.health import read_status
 
 SETTLED = (DeliveryState.DELIVERED, DeliveryState.PLAYED, DeliveryState.WITHDRAWN, DeliveryState.EXPIRED)
 NO_LIMIT = 1 << 40
-COLOURS = {"ok": "green", "degraded": "yellow", "down": "red"}
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="For machines; docs/cli.md has the schema.")
-@click.pass_obj
-def status(context: Context, as_json: bool) -> None:
-    """Show how the hub is; exit with 1 when it does not run or is not well."""
-    runs = daemon_runs(context.hub_state_dir)
-    last = read_status(context.hub_state_dir) or {}
-    if runs and not last:
-        raise fail("the hub runs, but how it is cannot be read: use sudo, or wait a moment when it has just started")
-    state = last.get("state", "down") if runs else "down"
-    if as_json:
-        print_json({**last, "running": runs, "state": state})
-    else:
-        _print_status(context, last, runs=runs, state=state)
-    if state == "down":
-        raise SystemExit(1)
 
 
 @click.command()
@@ -159,25 +138,6 @@ def _event(entry: Any) -> dict[str, Any]:
         "event": type(entry.fact).__name__,
         **{key: value for key, value in own.items() if key != "item"},
     }
-
-
-def _print_status(context: Context, last: dict[str, Any], *, runs: bool, state: str) -> None:
-    console = context.console
-    if not runs:
-        console.print("[red]The hub is not running.[/] Start it: systemctl start siarhub (or: siarhub run)")
-        return
-    console.print(
-        f"Siar Hub {last.get('version', '?')} runs (pid {last.get('pid', '?')}): [{COLOURS[state]}]{state}[/]"
-    )
-    table = Table("Part", "State", "What")
-    for part in last.get("parts", ()):
-        table.add_row(part["name"], f"[{COLOURS[part['state']]}]{part['state']}[/]", legible(part["summary"]))
-    console.print(table)
-    waiting = last.get("intake", {}).get("waiting", ())
-    for one in waiting:
-        console.print(legible(f"waiting: {one['name']}: {one['why']}"))
-    for asset, part in last.get("transcoding", {}).items():
-        console.print(f"transcoding {asset[:12]}: {part:.0%}")
 
 
 def _print_item(context: Context, value: dict[str, Any]) -> None:

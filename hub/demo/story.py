@@ -59,8 +59,8 @@ class Story:
 
     def transcoding(self) -> float | None:
         """How far the present transcode is, 0 to 1; None when there is none. Blocks."""
-        parts = (read_status(self.state_dir) or {}).get("transcoding", {})
-        return min(parts.values()) if parts else None
+        parts = [one["part"] for one in (read_status(self.state_dir) or {}).get("transcoding", ())]
+        return min(parts, default=None)
 
     def receiving(self) -> float | None:
         """How much of what is on its way the players hold, 0 to 1; None when nothing is. Blocks."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hub.api.files import write_atomically
+from hub.api import Progress
 
 STATUS = "status.json"
 
@@ -33,7 +34,7 @@ class Status:
     parts: tuple[Part, ...]
     jobs: dict[str, int]
     intake: dict[str, Any]
-    transcoding: dict[str, float]  # asset -> part done, 0.0 to 1.0
+    transcoding: tuple[Progress, ...]  # what is transcoded now
     plugins: tuple[dict[str, str], ...] = field(default_factory=tuple)
 
     @property
@@ -43,7 +44,16 @@ class Status:
 
 
 def write_status(state_dir: Path, status: Status) -> None:
-    write_atomically(state_dir / STATUS, json.dumps({"state": status.state, **asdict(status)}, default=str), mode=0o660)
+    """Replace the file. Each second while something is transcoded, so it is not brought to the disk as records are.
+
+    It is about now: after a loss of power it is made anew. One writer only. Raises: OSError.
+    """
+    draft = state_dir / f".{STATUS}.new"
+    draft.unlink(missing_ok=True)  # what was cut off; and others may write in this folder: never follow a link
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660), "w") as file:
+        os.fchmod(file.fileno(), 0o660)
+        json.dump({"state": status.state, **asdict(status)}, file, default=str)
+    draft.replace(state_dir / STATUS)
 
 
 def read_status(state_dir: Path) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ from hub.api import (
     PluginContext,
     PluginSettings,
     Profile,
+    Progress,
     Rendition,
     Sha256,
 )
@@ -55,11 +56,12 @@ class FakeClock:
 
 @dataclass
 class FakeHub:
-    """Keeps what a plugin records, in memory; `items` and `current` are what it is told."""
+    """Keeps what a plugin records, in memory; `items`, `current` and `under_way` are what it is told."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     known: list[Item] = field(default_factory=list)
     current: list[CurrentDelivery] = field(default_factory=list)
+    under_way: list[Progress] = field(default_factory=list)
     recorded: list[JournalEntry] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     replans: int = 0
@@ -70,6 +72,9 @@ class FakeHub:
 
     def replan(self, plugin: str) -> None:
         self.replans += 1
+
+    def progress(self) -> Sequence[Progress]:
+        return tuple(self.under_way)
 
     async def item(self, number: ItemNumber) -> Item | None:
         return next((item for item in self.known if item.number == number), None)

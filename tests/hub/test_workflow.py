@@ -372,7 +372,7 @@ async def test_what_can_never_be_made_fails_with_its_reason_until_a_person_says_
     item = await world.accept()
     await world.settle()
     row = await world.row(item, "screens")
-    assert (row.state, row.reason) == ("failed", "It is too long.")
+    assert (row.state, row.reason) == ("failed", "a.mp4 (64x48 H.264): It is too long.")
     world.kitchen.refuse.clear()
 
     outcome = await world.workflow.retry(item.number)

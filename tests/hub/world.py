@@ -42,10 +42,13 @@ from hub.journal import Bell, LedgerRecords, PluginJournal
 from hub.ledger import deliveries, items
 from hub.ledger.database import Database
 from hub.ledger.wire import stamp
+from hub.media.pace import Pace
+from hub.media.planner import TranscodePlan, plan
 from hub.media.transcoder import NotMade
 from hub.messages import catalogue
 from hub.plugin_host.host import PluginHost
 from hub.testing import NOON, FakeClock, make_asset, make_media
+from hub.transcoding import Transcoding
 from hub.workflow import Workflow
 
 WITA = ZoneInfo("Asia/Makassar")
@@ -120,11 +123,20 @@ class Kitchen:
     runs: list[tuple[str, tuple[Profile, ...]]] = field(default_factory=list)
     refuse: dict[Profile, NotMade] = field(default_factory=dict)
     on_make: Callable[[Asset], Awaitable[None]] | None = None
+    shares: list[tuple[int, bool]] = field(default_factory=list)  # (threads, urgent) of each run
+
+    def lent(self, *, threads: int, urgent: bool) -> Kitchen:
+        self.shares.append((threads, urgent))
+        return self
 
     async def make(
-        self, asset: Asset, profiles: Sequence[Profile], *, on_progress: Callable[[float], None] | None = None
-    ) -> Sequence[Rendition | NotMade]:
+        self, asset: Asset, profiles: Sequence[Profile], *, on_progress: Callable[[float], None] | None = None,
+        on_plan: Callable[[TranscodePlan], None] | None = None,
+    ) -> Sequence[Rendition | NotMade]:  # fmt: skip
         self.runs.append((asset.sha256, tuple(profiles)))
+        if on_plan and on_progress:
+            on_plan(plan(asset, profiles))
+            on_progress(0.5)
         if self.on_make:
             await self.on_make(asset)
         return [self.refuse.get(profile) or self._file(asset, profile) for profile in profiles]
@@ -160,8 +172,12 @@ class World:
     def start(self) -> None:
         """Build what a start of the hub builds; the ledger and the places stay."""
         self._changed = asyncio.Event()
+        pace = Pace(self.folder / "pace.json")
+        self.transcoding = Transcoding(
+            self.database, self.kitchen, self.settings, pace, self.clock, self.log, catalogue("en")
+        )
         self.workflow = Workflow(
-            self.database, self.host, self.kitchen, self.settings, self.clock, self.log, catalogue("en"), self.wake
+            self.database, self.host, self.transcoding, self.settings, self.clock, self.log, catalogue("en"), self.wake
         )
         self.engine = Engine(self.database, self.workflow.works, self.settings, self.clock, self.log, self._changed.set)
 

@@ -64,7 +64,7 @@ def running(config: Path) -> Iterator[Path]:
     state = config.parent / "state"
     status = Status(
         version="0", pid=os.getpid(), started_at=datetime.now(UTC), written_at=datetime.now(UTC), jobs={}, intake={},
-        transcoding={}, parts=(Part(name="mine", state="degraded", summary="disk full"),),
+        transcoding=(), parts=(Part(name="mine", state="degraded", summary="disk full"),),
         plugins=(
             {"name": "mine", "state": "running", "origin": "/p/mine.py", "reason": ""},
             {"name": "bad", "state": "broken", "origin": "/p/bad.py", "reason": "[red]SyntaxError[/]"},

@@ -1,29 +1,17 @@
-"""`siarhub status`, `items`, `show`: what they say, and to machines in which shape."""
+"""`siarhub items`, `show`: what they say, and to machines in which shape."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from hub.api import Aired, AiringState, Delivery, DeliveryState, ItemState
 from hub.ledger import deliveries, facts
 from hub.ledger.database import open_for_writing
-from hub.observe.health import Part, Status, write_status
 from hub.testing import NOON
 from tests.hub.cli.conftest import Office
-
-
-def write(office: Office, state: str = "ok", summary: str = "") -> None:
-    status = Status(
-        version="0.1", pid=os.getpid(), started_at=NOON, written_at=NOON, jobs={"plan queued": 1},
-        intake={"paused": None, "waiting": [{"name": "[/b]a.mp4", "since": "x", "why": "menunggu"}]},
-        transcoding={"a" * 64: 0.5}, parts=(Part(name="intake", state=state, summary=summary),),
-    )  # fmt: skip
-    write_status(office.state, status)
 
 
 def test_items_have_the_promised_keys_states_and_times(office: Office) -> None:
@@ -120,36 +108,6 @@ def test_an_unknown_item_is_no(office: Office) -> None:
     result = office.run("show", "IP-2020-01-0001")
 
     assert (result.exit_code, "there is no item" in result.stderr) == (1, True)
-
-
-def test_a_hub_that_does_not_run_is_down(office: Office) -> None:
-    write(office)
-
-    value: dict[str, Any] = office.json("status", code=1)
-
-    assert (value["running"], value["state"]) == (False, "down")
-    assert "not running" in office.run("status").output
-
-
-@pytest.mark.parametrize(("state", "code"), [("ok", 0), ("degraded", 0), ("down", 1)])
-def test_a_running_hub_says_how_it_is(office: Office, state: str, code: int) -> None:
-    write(office, state, "[/] disk full")
-    with office.hub_runs():
-        value = office.json("status", code=code)
-        shown = office.run("status")
-
-    assert (value["running"], value["state"], value["parts"][0]["name"]) == (True, state, "intake")
-    assert {"version", "pid", "started_at", "written_at", "jobs", "intake", "transcoding", "plugins"} <= value.keys()
-    assert "[/] disk full" in shown.output
-    assert "[/b]a.mp4: menunggu" in shown.output
-
-
-def test_a_status_that_cannot_be_read_is_not_taken_for_down(office: Office) -> None:
-    with office.hub_runs():
-        result = office.run("status")
-
-    assert result.exit_code == 1
-    assert "cannot be read" in result.stderr
 
 
 def test_people_read_their_own_time_and_round_seconds_while_machines_get_them_exact(office: Office) -> None:
