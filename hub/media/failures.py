@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hub.api.models import AudioProfile, MediaInfo, Profile
+from hub.api.models import AudioProfile, MediaInfo, Profile, ThumbnailProfile
 from hub.media.planner import duration_of
 from hub.media.runner import Finished, Stopped
 from hub.media.settings import MediaSettings
@@ -36,5 +36,6 @@ def values_for(media: MediaInfo, profile: Profile) -> Mapping[str, object]:
     """What fills the planner's messages (TOO_LONG, TOO_SHORT)."""
     seconds = duration_of(media, profile)
     short = isinstance(profile, AudioProfile) and seconds < profile.min_duration_s
-    limit = profile.min_duration_s if short and isinstance(profile, AudioProfile) else profile.max_duration_s
+    longest = 0.0 if isinstance(profile, ThumbnailProfile) else profile.max_duration_s
+    limit = profile.min_duration_s if short and isinstance(profile, AudioProfile) else longest
     return {"seconds": round(seconds, 1), "limit": f"{limit:g}"}

@@ -10,19 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hub.api.models import AudioProfile, Fit, MediaInfo, MediaKind, Profile, VideoProfile
+from hub.api.models import AudioProfile, Fit, MediaInfo, MediaKind, Profile, ThumbnailProfile, VideoProfile
 from hub.media.details import VideoDetails
 from hub.media.inputs import MAX_ALLOC_BYTES, strict_options, url
-from hub.media.planner import HDR_TRANSFERS, Step, Way, pages_of
+from hub.media.loudness import Gain
+from hub.media.planner import HDR_TRANSFERS, Step, Way, duration_of, pages_of
+from hub.media.r128 import METER, SPOKEN, STEREO, Filters
 from hub.media.settings import MediaSettings
+from hub.media.sniff import is_animation, is_drawn
 
 Stream = Any  # ffmpeg-python has no types
-
-STEREO: tuple[tuple[str, tuple[int, ...], dict[str, str]], ...] = (
-    ("aresample", (48000,), {}),
-    ("aformat", (), {"channel_layouts": "stereo"}),
-)
-"""Every sound becomes stereo before it is measured: a mono file measures 3 LU too low (research: radio, section 6)."""
+STEREO_HZ = 48000  # STEREO brings every sound to it
 
 TONE_MAP = (
     ("zscale", {"t": "linear", "npl": 100}),
@@ -31,20 +29,14 @@ TONE_MAP = (
     ("tonemap", {"tonemap": "hable", "desat": 0}),
     ("zscale", {"t": "bt709", "m": "bt709", "r": "tv"}),
 )
+FILMED_HDR = {"color_primaries": "bt2020", "colorspace": "bt2020nc"}
+DRAWN_HDR = {"color_primaries": "bt2020", "colorspace": "gbr", "range": "pc"}
 _ALPHA = ("rgba", "bgra", "argb", "abgr", "yuva", "gbrap", "ya8", "ya16", "pal8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gain:
-    """What is done to the sound for one audio profile."""
-
-    gain_db: float
-    ceiling_dbtp: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a run reads: the asset, or the drawn pages of a PDF."""
+    """What a run reads: the asset, or what was drawn of a picture or a PDF (`hub.media.pictures.draw`)."""
 
     media: MediaInfo
     paths: tuple[Path, ...]
@@ -52,7 +44,9 @@ class Source:
 
     @property
     def container(self) -> str:
-        return "png" if self.media.kind is MediaKind.DOCUMENT else self.media.container
+        if not is_drawn(self.media):
+            return self.media.container
+        return "apng" if is_animation(self.media) else "png"
 
     @property
     def is_still(self) -> bool:
@@ -65,7 +59,8 @@ class Target:
 
     step: Step
     path: Path
-    gain: Gain | None = None  # audio profiles have one
+    gain: Gain | None = None  # audio profiles that are encoded have one
+    meter: bool = False  # let the run say how loud it came out (`r128.readings`)
 
 
 def command_for(source: Source, targets: Sequence[Target], settings: MediaSettings) -> list[str]:
@@ -73,9 +68,9 @@ def command_for(source: Source, targets: Sequence[Target], settings: MediaSettin
     import ffmpeg
 
     inputs = [_input(ffmpeg, source, path, settings) for path in source.paths]
-    pictures = [target for target in targets if _encodes_picture(target)]
+    pictures = [target for target in targets if _decodes_picture(target)]
     feeds = iter(_share(inputs, len(pictures), source))
-    sounds = [target for target in targets if _uses_sound(target, source)]
+    sounds = [target for target in targets if _decodes_sound(target, source)]
     heard = iter(_share_sound(inputs[0], len(sounds)))
     outputs = []
     for target in targets:
@@ -84,43 +79,41 @@ def command_for(source: Source, targets: Sequence[Target], settings: MediaSettin
         outputs.append(_output(ffmpeg, inputs[0], picture, sound, target, source, settings))
     merged = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
     compiled: list[str] = ffmpeg.compile(merged, overwrite_output=True)
-    return [compiled[0], *_global_options(), *compiled[1:]]
+    return [compiled[0], *_global_options(targets), *compiled[1:]]
 
 
 def extension(profile: Profile) -> str:
-    return "mp4" if isinstance(profile, VideoProfile) else profile.container
+    if isinstance(profile, AudioProfile):
+        return profile.container
+    return "mp4" if isinstance(profile, VideoProfile) else "jpg"
 
 
-def sound_filter() -> str:
-    """The same way to stereo, as text, for a measurement."""
-    return ",".join(
-        name + ("=" + ":".join([*map(str, args), *(f"{k}={v}" for k, v in options.items())]) if args or options else "")
-        for name, args, options in STEREO
-    )
-
-
-def _global_options() -> list[str]:
+def _global_options(targets: Sequence[Target]) -> list[str]:
     return [
-        *("-nostdin", "-hide_banner", "-v", "error", "-xerror", "-progress", "pipe:1", "-stats_period", "0.5"),
-        *("-max_alloc", str(MAX_ALLOC_BYTES)),
+        *("-nostdin", "-hide_banner", *(SPOKEN if any(target.meter for target in targets) else ("-v", "error"))),
+        *("-xerror", "-progress", "pipe:1", "-stats_period", "0.5", "-max_alloc", str(MAX_ALLOC_BYTES)),
     ]
 
 
 def _input(ffmpeg: Any, source: Source, path: Path, settings: MediaSettings) -> Stream:
     options: Mapping[str, str] = strict_options(source.container, settings)
+    if settings.threads:
+        options = {**options, "threads": str(settings.threads)}
     if source.is_still:
-        options = {**options, "framerate": "25"} if source.container != "gif" else options
+        options = {**options, "framerate": "25"}
+    elif source.container == "apng":
+        options = {**options, "ignore_loop": "0", "max_fps": "0"}
     return ffmpeg.input(url(path), **options)
 
 
-def _encodes_picture(target: Target) -> bool:
-    return isinstance(target.step.profile, VideoProfile) and target.step.way is Way.ENCODE
+def _decodes_picture(target: Target) -> bool:
+    return not isinstance(target.step.profile, AudioProfile) and target.step.way is Way.ENCODE
 
 
-def _uses_sound(target: Target, source: Source) -> bool:
+def _decodes_sound(target: Target, source: Source) -> bool:
     if isinstance(target.step.profile, AudioProfile):
-        return True
-    return target.step.profile.with_sound and source.media.has_sound
+        return target.step.way is Way.ENCODE
+    return isinstance(target.step.profile, VideoProfile) and target.step.profile.with_sound and source.media.has_sound
 
 
 def _share(inputs: Sequence[Stream], count: int, source: Source) -> list[list[Stream]]:
@@ -137,26 +130,42 @@ def _share(inputs: Sequence[Stream], count: int, source: Source) -> list[list[St
 def _share_sound(media: Stream, count: int) -> list[Stream]:
     if count == 0:
         return []
-    stereo = media["a:0"]
-    for name, args, options in STEREO:
-        stereo = stereo.filter(name, *args, **options)
+    stereo = _through(media["a:0"], STEREO)
     if count == 1:
         return [stereo]
     split = stereo.filter_multi_output("asplit", count)
     return [split[index] for index in range(count)]
 
 
+def _through(stream: Stream, filters: Filters) -> Stream:
+    for name, args, options in filters:
+        stream = stream.filter(name, *args, **options)
+    return stream
+
+
 def _upright(picture: Stream, source: Source) -> Stream:
     """What every output needs alike: progressive, standard range, square pixels."""
-    if not (source.is_still or source.details.progressive):
+    if is_drawn(source.media):
+        return _tone_mapped(picture, DRAWN_HDR, source)
+    if not source.details.progressive:
         picture = picture.filter("yadif", deint="interlaced")
-    if source.media.color_transfer in HDR_TRANSFERS:
-        for name, options in TONE_MAP:
-            picture = picture.filter(name, **options)
+    picture = _tone_mapped(picture, FILMED_HDR, source)
     if source.media.pixel_format.startswith(_ALPHA):
         picture = _on_white(picture)
     if source.media.sample_aspect != "1:1":
         picture = picture.filter("scale", "trunc(iw*sar/2+0.5)*2", "ih")
+    return picture
+
+
+def _tone_mapped(picture: Stream, colours: Mapping[str, str], source: Source) -> Stream:
+    """Standard range, as ITU-R BT.709 has it. Labels that are missing are taken for those of ITU-R BT.2100."""
+    if source.media.color_transfer not in HDR_TRANSFERS:
+        return picture
+    if source.media.color_space not in ("", "unknown", "reserved"):
+        colours = {name: value for name, value in colours.items() if name != "colorspace"}
+    picture = picture.filter("setparams", color_trc=source.media.color_transfer, **colours)
+    for name, options in TONE_MAP:
+        picture = picture.filter(name, **options)
     return picture
 
 
@@ -178,10 +187,12 @@ def _output(
     profile = target.step.profile
     options = _common_options(target)
     if isinstance(profile, AudioProfile):
-        assert sound is not None and target.gain is not None  # noqa: S101, PT018 - the planner sees to it
-        return ffmpeg.output(
-            _levelled(sound, target.gain, profile), url(target.path), **options, **_audio_codec(profile)
-        )
+        levelled = media["a:0"] if sound is None else _levelled(sound, target, profile)
+        return ffmpeg.output(levelled, url(target.path), **options, **_audio_codec(profile, copy=sound is None))
+    if isinstance(profile, ThumbnailProfile):
+        assert pages is not None  # noqa: S101 - a thumbnail is always encoded
+        picture = _thumbnail(pages[0], profile, target.step.duration_s, source)
+        return ffmpeg.output(picture, url(target.path), **_jpeg(profile))
     if pages is None:
         streams, options = [media["v:0"]], {**options, "c:v": "copy"}
     else:
@@ -200,18 +211,23 @@ def _common_options(target: Target) -> dict[str, Any]:
     }
 
 
-def _levelled(sound: Stream, gain: Gain, profile: AudioProfile) -> Stream:
-    """Gain, then a limiter at 192 kHz, where it sees the peaks between the samples."""
-    limit = 10 ** (gain.ceiling_dbtp / 20)
-    return (
-        sound.filter("volume", f"{gain.gain_db:.3f}dB")
-        .filter("aresample", 192000)
-        .filter("alimiter", limit=f"{limit:.6f}", level="false", attack=2, release=60)
-        .filter("aresample", profile.sample_rate_hz)
-    )
+def _levelled(sound: Stream, target: Target, profile: AudioProfile) -> Stream:
+    """Gain; where peaks would come too high a limiter at 192 kHz, where it sees them between the samples."""
+    gain = target.gain
+    assert gain is not None  # noqa: S101 - whoever encodes a sound has measured it
+    levelled = sound.filter("volume", f"{gain.gain_db:.3f}dB")
+    if gain.limits:
+        limit = f"{10 ** (gain.ceiling_dbtp / 20):.6f}"
+        levelled = levelled.filter("aresample", 192000)
+        levelled = levelled.filter("alimiter", limit=limit, level="false", attack=2, release=60)
+    if gain.limits or profile.sample_rate_hz != STEREO_HZ:
+        levelled = levelled.filter("aresample", profile.sample_rate_hz)
+    return _through(levelled, METER) if target.meter else levelled
 
 
-def _audio_codec(profile: AudioProfile) -> dict[str, Any]:
+def _audio_codec(profile: AudioProfile, *, copy: bool) -> dict[str, Any]:
+    if copy:
+        return {"c:a": "copy", "f": profile.container, **({"id3v2_version": 0} if profile.container == "mp3" else {})}
     common = {"ar": profile.sample_rate_hz, "ac": 2, "flags": "+bitexact", "f": profile.container}
     if profile.container == "mp3":
         return {**common, "c:a": "libmp3lame", "b:a": f"{profile.bitrate_kbps}k", "id3v2_version": 0}
@@ -238,7 +254,24 @@ def _h264(profile: VideoProfile, settings: MediaSettings) -> dict[str, Any]:
     }
 
 
+def _thumbnail(picture: Stream, profile: ThumbnailProfile, duration_s: float, source: Source) -> Stream:
+    """The picture a tenth into the video: the first one is often black. Full range, as JPEG has it."""
+    if duration_s and not source.is_still:
+        picture = picture.filter("trim", start=f"{duration_s / 10:.3f}")
+    small = {"force_original_aspect_ratio": "decrease", "out_range": "pc", "out_color_matrix": "bt601"}
+    picture = picture.filter("scale", profile.width, profile.height, **small, **_unlabelled(source))
+    return picture.filter("format", pix_fmts="yuvj420p").filter("setsar", 1)
+
+
+def _jpeg(profile: ThumbnailProfile) -> dict[str, Any]:
+    still = {"frames:v": 1, "c:v": "mjpeg", "q:v": profile.quality, "f": "image2", "update": 1}
+    return {**still, "map_metadata": -1, "fflags": "+bitexact", "flags": "+bitexact"}
+
+
 def _clip(ffmpeg: Any, pages: list[Stream], profile: VideoProfile, source: Source) -> Stream:
+    if is_animation(source.media):
+        frames = round(duration_of(source.media, profile) * profile.fps)
+        return _fitted(pages[0], profile, source).filter("fps", profile.fps).filter("trim", end_frame=max(1, frames))
     if not source.is_still:
         return _fitted(pages[0], profile, source).filter("fps", profile.fps)
     stills = [_held(_fitted(page, profile, source), profile) for page in pages[: pages_of(source.media, profile)]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
 
-from hub.api.models import Asset, AudioProfile, MediaInfo, MediaKind, Pages, Profile, VideoProfile
+from hub.api.models import Asset, AudioProfile, MediaInfo, MediaKind, Pages, Profile, ThumbnailProfile, VideoProfile
 from hub.media.details import VideoDetails
 from hub.media.sizes import CONTAINER_BYTES, likely_bytes, most_bytes
 from hub.media.sniff import is_animation
@@ -85,8 +85,8 @@ def duration_of(media: MediaInfo, profile: Profile) -> float:
     return profile.still_s * pages_of(media, profile) if isinstance(profile, VideoProfile) else 0.0
 
 
-def pages_of(media: MediaInfo, profile: VideoProfile) -> int:
-    return (media.pages or 1) if profile.pages is Pages.ALL else 1
+def pages_of(media: MediaInfo, profile: VideoProfile | ThumbnailProfile) -> int:
+    return (media.pages or 1) if isinstance(profile, VideoProfile) and profile.pages is Pages.ALL else 1
 
 
 def seems_compliant(media: MediaInfo, profile: VideoProfile) -> bool:
@@ -95,12 +95,14 @@ def seems_compliant(media: MediaInfo, profile: VideoProfile) -> bool:
 
 
 def _obstacle(media: MediaInfo, profile: Profile) -> str:
-    if isinstance(profile, VideoProfile) and not media.has_picture:
+    if isinstance(profile, VideoProfile | ThumbnailProfile) and not media.has_picture:
         return NO_PICTURE
     if isinstance(profile, AudioProfile) and not media.has_sound:
         return NO_SOUND
     if isinstance(profile, VideoProfile) and (profile.width % 2 or profile.height % 2):
         return ODD_SIZE
+    if isinstance(profile, ThumbnailProfile):
+        return ""
     if duration_of(media, profile) > profile.max_duration_s + 0.5:
         return TOO_LONG
     if isinstance(profile, AudioProfile) and duration_of(media, profile) < profile.min_duration_s:
@@ -137,6 +139,8 @@ def _reasons(media: MediaInfo, profile: Profile, details: VideoDetails | None) -
     """Why this must be encoded; () when it may be remuxed."""
     if isinstance(profile, AudioProfile):
         return _sound_differences(media, profile)
+    if isinstance(profile, ThumbnailProfile):
+        return ("a thumbnail is always drawn",)
     reasons = _differences(media, profile)
     if not reasons:
         reasons = ("its details are not known",) if details is None else _finer_differences(details, profile)

@@ -6,15 +6,18 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from hub.api.errors import RetryLater
 from hub.api.models import MediaInfo, MediaKind
+from hub.media.blame import blamed
 from hub.media.documents import read_document
 from hub.media.inputs import MAX_ALLOC_BYTES, as_arguments, input_options, is_unreadable, strict_options, url
+from hub.media.pictures import read_picture, too_long, too_many_pixels
+from hub.media.r128 import CLIPPING, METER, SPOKEN, STEREO, as_text, readings
 from hub.media.runner import Finished, Stopped, run
 from hub.media.sandbox import confinement
 from hub.media.settings import MediaSettings
@@ -25,10 +28,22 @@ from hub.messages import Refusal
 _TOO_MANY_PIXELS = "exceeds specified max pixel count"  # libavutil/imgutils.c
 
 
-async def probe(path: Path, *, settings: MediaSettings, decoded_s: float | None = None) -> MediaInfo:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headed:
+    """What the headers of a file say; `info` has no duration yet, `duration_s` is only what they promise."""
+
+    info: MediaInfo
+    duration_s: float | None
+
+    def measured(self, duration_s: float) -> MediaInfo:
+        return replace(self.info, duration_s=round(duration_s, 3))
+
+
+async def probe(path: Path, *, settings: MediaSettings) -> MediaInfo:
     """Measure the file: its kind by its bytes, its size as displayed, its duration by walking every packet.
 
-    Whoever has just decoded a recording to its end gives the seconds found; then it is not walked again.
+    The sound of a recording is decoded and its loudness measured on the way; damaged sound beside a picture is no
+    obstacle here, then the loudness stays unknown.
 
     Raises: Refusal (what is wrong and what to do: empty, not media, half-copied, too large, damaged, encrypted, ...);
     RetryLater when the machine failed, not the file; OSError when it cannot be read.
@@ -40,7 +55,7 @@ async def probe(path: Path, *, settings: MediaSettings, decoded_s: float | None 
             return await read_document(path, Path(folder), sniffed.size_bytes, settings)
         if sniffed.container in IMAGES:
             return await _image(path, Path(folder), sniffed, settings)
-        return await _recording(path, Path(folder), sniffed, settings, decoded_s)
+        return await _recording(path, Path(folder), sniffed, settings)
 
 
 async def read_streams(path: Path, folder: Path, container: str, settings: MediaSettings, *more: str) -> dict[str, Any]:
@@ -60,7 +75,7 @@ async def read_streams(path: Path, folder: Path, container: str, settings: Media
     except ValueError as error:
         raise damaged() from error
     if _TOO_MANY_PIXELS in finished.tail:
-        raise _too_many_pixels(settings)
+        raise too_many_pixels(settings.max_pixels)
     return {**found, "estimated": "Estimating duration" in finished.tail}
 
 
@@ -87,10 +102,12 @@ async def tool(
             "MP4, MP3, JPG or PDF.",
             seconds=round(settings.probe_within_s),
         )
-    if finished.disk_full or finished.exit_code == -9 or await asyncio.to_thread(is_unreadable, path):
+    if (error := await asyncio.to_thread(blamed, finished, command[0])) is not None:
+        raise error
+    if await asyncio.to_thread(is_unreadable, path):
         raise RetryLater(f"{command[0]} could not work: {finished.says}")
     if _TOO_MANY_PIXELS in finished.tail:
-        raise _too_many_pixels(settings)
+        raise too_many_pixels(settings.max_pixels)
     raise damaged()
 
 
@@ -101,65 +118,95 @@ def damaged() -> Refusal:
 
 
 async def _image(path: Path, folder: Path, sniffed: Sniffed, settings: MediaSettings) -> MediaInfo:
-    found = await read_streams(
-        path, folder, sniffed.container, settings, "-show_frames", "-read_intervals", "%+#1", "-select_streams", "v:0"
-    )
-    frames = [frame for frame in found.get("frames", []) if frame.get("width")]
-    stream = first(found["streams"], "video")
-    if stream is None or not frames:
-        raise damaged()
-    info = _picture(_base(MediaKind.IMAGE, sniffed), {**stream, **frames[0]}, settings)
-    await _decode_whole(path, folder, sniffed.container, settings)
-    return replace(info, fps=None)
+    info = await read_picture(path, folder, sniffed, settings)
+    if sniffed.container == "jpeg" and info.pixel_format != "cmyk":
+        await _decode_strictly(path, folder, settings)
+    return info
 
 
-async def _decode_whole(path: Path, folder: Path, container: str, settings: MediaSettings) -> None:
+async def _decode_strictly(path: Path, folder: Path, settings: MediaSettings) -> None:
+    """libjpeg fills what is damaged with grey and says nothing; ffmpeg says it."""
     command = [
         *("ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-xerror", "-max_alloc", str(MAX_ALLOC_BYTES)),
-        *as_arguments(strict_options(container, settings)),
+        *as_arguments(strict_options("jpeg", settings)),
         *("-i", url(path), "-map", "0:v:0", "-frames:v", "1", "-f", "null", "-"),
     ]
     await tool(command, path, folder, settings)
 
 
-async def _recording(
-    path: Path, folder: Path, sniffed: Sniffed, settings: MediaSettings, decoded_s: float | None
-) -> MediaInfo:
-    found = await read_streams(path, folder, sniffed.container, settings)
+async def headers(path: Path, folder: Path, container: str, settings: MediaSettings) -> Headed:
+    """What the headers say; `container` is a key of DEMUXERS. Raises: Refusal, RetryLater, OSError."""
+    size_bytes = (await asyncio.to_thread(path.stat)).st_size
+    found = await read_streams(path, folder, container, settings)
     _check_streams(found["streams"], settings)
     video, audio = first(found["streams"], "video"), first(found["streams"], "audio")
     if video is None and audio is None:
         raise Refusal("This file has no picture and no sound. Export it again with at least one of them.")
-    kind = MediaKind.AUDIO if video is None else MediaKind.VIDEO
-    info = _base(kind, sniffed)
+    moving = MediaKind.IMAGE if container in IMAGES else MediaKind.VIDEO
+    info = MediaInfo(kind=MediaKind.AUDIO if video is None else moving, container=container, size_bytes=size_bytes)
     if video is not None:
         info = _picture(info, video, settings)
     if audio is not None:
         info = _sound(info, audio)
-    header_s = None if found["estimated"] else _number(found["format"].get("duration"))
+    return Headed(info=info, duration_s=None if found["estimated"] else _number(found["format"].get("duration")))
+
+
+async def _recording(path: Path, folder: Path, sniffed: Sniffed, settings: MediaSettings) -> MediaInfo:
+    headed = await headers(path, folder, sniffed.container, settings)
+    header_s = headed.duration_s
     _check_duration(header_s, settings)
-    walked_s = await _walk(path, folder, sniffed.container, settings) if decoded_s is None else decoded_s
+    info, walked_s = await _walk(path, folder, headed.info, settings)
     check_duration(header_s, walked_s)
     return _as_measured(info, walked_s if header_s is None or walked_s > header_s * 1.02 + 0.5 else header_s, settings)
 
 
 def _as_measured(info: MediaInfo, duration_s: float, settings: MediaSettings) -> MediaInfo:
     _check_duration(duration_s, settings)
-    if info.container == "gif" and duration_s < 0.2:
-        return replace(info, kind=MediaKind.IMAGE, fps=None)
     if duration_s <= 0:
         raise damaged()
     return replace(info, duration_s=round(duration_s, 3))
 
 
-async def _walk(path: Path, folder: Path, container: str, settings: MediaSettings) -> float:
-    """Seconds until the end of the last packet that is really there (costs about 2 % of an encode)."""
+async def _walk(path: Path, folder: Path, info: MediaInfo, settings: MediaSettings) -> tuple[MediaInfo, float]:
+    """The file with what can be heard in it, and the seconds until the end of the last packet that is really there."""
+    if info.has_sound:
+        try:
+            heard = await _ffmpeg_to_the_end(path, folder, info, settings, *_HEARD)
+            return _with_sound(info, heard), heard.reached_s
+        except Refusal:
+            if not info.has_picture:
+                raise
+    return info, (await _ffmpeg_to_the_end(path, folder, info, settings)).reached_s
+
+
+_HEARD = ("-map", "0:a:0", "-af", as_text(STEREO, CLIPPING, METER), "-f", "null", "-")
+
+
+async def _ffmpeg_to_the_end(
+    path: Path, folder: Path, info: MediaInfo, settings: MediaSettings, *more: str
+) -> Finished:
+    """Read every packet (about 2 % of an encode). With `more` outputs, whatever they decode must be sound."""
+    options = strict_options(info.container, settings) if more else input_options(info.container, settings)
+    at_most = ("-t", f"{settings.max_duration_s + 1:g}")
     command = [
-        *("ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-xerror", "-progress", "pipe:1"),
-        *as_arguments(input_options(container, settings)),
-        *("-i", url(path), "-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy", "-f", "null", "-"),
+        *("ffmpeg", "-nostdin", "-hide_banner", *SPOKEN, "-xerror", "-max_alloc", str(MAX_ALLOC_BYTES)),
+        *("-progress", "pipe:1", *as_arguments(options), "-i", url(path)),
+        *("-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy", *at_most, "-f", "null", "-"),
+        *(at_most if more else ()),
+        *more,
     ]
-    return (await tool(command, path, folder, settings, progress=True)).reached_s
+    return await tool(command, path, folder, settings, progress=True)
+
+
+def _with_sound(info: MediaInfo, heard: Finished) -> MediaInfo:
+    for loudness in readings(heard):
+        return replace(
+            info,
+            loudness_lufs=loudness.integrated_lufs,
+            true_peak_dbtp=loudness.true_peak_dbtp,
+            clipped=loudness.clipped,
+        )
+    return info
 
 
 def first(streams: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, Any] | None:
@@ -177,14 +224,10 @@ def first(streams: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, Any] 
     )
 
 
-def _base(kind: MediaKind, sniffed: Sniffed) -> MediaInfo:
-    return MediaInfo(kind=kind, container=sniffed.container, size_bytes=sniffed.size_bytes)
-
-
 def _picture(info: MediaInfo, stream: Mapping[str, Any], settings: MediaSettings) -> MediaInfo:
     width, height = int(stream["width"]), int(stream["height"])
     if width * height > settings.max_pixels:
-        raise _too_many_pixels(settings)
+        raise too_many_pixels(settings.max_pixels)
     rotation = _rotation(stream)
     if rotation in (90, 270):
         width, height = height, width
@@ -242,18 +285,7 @@ def _check_streams(streams: Sequence[object], settings: MediaSettings) -> None:
 
 def _check_duration(duration_s: float | None, settings: MediaSettings) -> None:
     if duration_s is not None and duration_s > settings.max_duration_s:
-        raise Refusal(
-            "This recording lasts {minutes} minutes; at most {limit} are taken. Cut it, or drop it in parts.",
-            minutes=round(duration_s / 60),
-            limit=round(settings.max_duration_s / 60),
-        )
-
-
-def _too_many_pixels(settings: MediaSettings) -> Refusal:
-    return Refusal(
-        "This picture is too large: at most {limit} million pixels can be used. Save it smaller, such as 1920 x 1080.",
-        limit=round(settings.max_pixels / 1_000_000),
-    )
+        raise too_long(duration_s, settings)
 
 
 def _number(value: object) -> float | None:

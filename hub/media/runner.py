@@ -63,7 +63,8 @@ class Finished:
     def says(self) -> str:
         """The last line that the tool wrote about its failure, for a log."""
         lines = [line.strip() for line in self.tail.splitlines() if line.strip()]
-        return lines[-1][:300] if lines else f"exit code {self.exit_code}"
+        errors = [line for line in lines if "[error]" in line or "[fatal]" in line]  # with `-v level+info`
+        return (errors or lines)[-1][:300] if lines else f"exit code {self.exit_code}"
 
 
 @dataclass(slots=True)

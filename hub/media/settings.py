@@ -32,7 +32,11 @@ class MediaSettings(BaseModel):
     idle_io: bool = Field(
         True, description="Let the tools use the disk only when nobody else does (ionice idle class)."
     )
+    verify_every_frame: bool = Field(
+        False,
+        description="Decode every picture of what was made; false: all packets are read, and all keyframes decoded.",
+    )
     remux_compliant: bool = Field(
         True,
-        description="Pass H.264 that already fits a screen exactly through, fully checked, without encoding it again.",
+        description="Pass H.264 that already fits a screen exactly through, checked, without encoding it again.",
     )

@@ -14,21 +14,22 @@ from hub.api.errors import HubError, RetryLater
 from hub.api.models import Asset, AudioProfile, MediaKind, Profile, Rendition, VideoProfile
 from hub.media import failures, loudness
 from hub.media.details import VideoDetails, read_details
-from hub.media.documents import draw_pages
-from hub.media.graph import Gain, Source, Target, command_for, extension
+from hub.media.finishing import Made, check
+from hub.media.graph import Source, Target, command_for, extension
 from hub.media.inputs import is_unreadable
-from hub.media.loudness import Loudness
 from hub.media.pace import expect
+from hub.media.pictures import draw
 from hub.media.planner import Step, TranscodePlan, Way, pages_of, plan, seems_compliant
+from hub.media.r128 import Loudness, readings
 from hub.media.runner import Finished, run
 from hub.media.sandbox import confinement
 from hub.media.settings import MediaSettings
+from hub.media.sniff import is_drawn
 from hub.media.space import Space
 from hub.media.store import RenditionStore
-from hub.media.verify import Unfit, verify_audio, verify_video
+from hub.media.verify import Unfit
 from hub.messages import Refusal
 
-CORRECTIONS = 3
 log = structlog.get_logger("media")
 
 
@@ -171,22 +172,22 @@ class Transcoder:
         return NotMade(profile=chosen.steps[0].profile, message=failures.NO_SPACE, values=values, transient=True)
 
     async def _prepare(self, task: _Task, chosen: TranscodePlan) -> None:
-        """Draw the pages of a PDF and measure the sound, once for all steps.
+        """Draw the picture or the pages and measure the sound, once for all steps.
 
         Raises: Refusal, RetryLater.
         """
         media = task.asset.media
-        pictures = [step.profile for step in chosen.steps if isinstance(step.profile, VideoProfile)]
-        if media.kind is MediaKind.DOCUMENT and pictures:
-            side = max(max(profile.width, profile.height) for profile in pictures) * 3 // 2
-            pages = max(pages_of(media, profile) for profile in pictures)
-            drawn = await draw_pages(
-                task.asset.path, task.folder, pages=pages, longest_side=side, settings=self._settings
-            )
-            task.source = replace(task.source, paths=tuple(drawn))
+        pictures = [step.profile for step in chosen.steps if not isinstance(step.profile, AudioProfile)]
+        if is_drawn(media) and pictures:
+            cover = max(one.width for one in pictures), max(one.height for one in pictures)
+            pages = max(pages_of(media, one) for one in pictures)
+            drawn = await draw(task.asset.path, task.folder, media, cover=cover, pages=pages, settings=self._settings)
+            task.source = replace(task.source, paths=drawn)
         if any(isinstance(step.profile, AudioProfile) for step in chosen.steps):
             try:
-                task.before = loudness.known(media) or await self._measure(task, task.asset.path, media.container)
+                task.before = loudness.known(media) or await loudness.measure(
+                    task.asset.path, media.container, task.folder, self._settings
+                )
             except HubError as error:
                 sounds = [step.profile for step in chosen.steps if isinstance(step.profile, AudioProfile)]
                 task.results |= {profile: _not_made(profile, error) for profile in sounds}
@@ -204,11 +205,12 @@ class Transcoder:
         """Make these steps in one process; when that fails, each alone, so that one bad output harms no other."""
         if not steps:
             return
-        targets = [self._target(task, step, number) for number, step in enumerate(steps)]
+        targets = _targets(task, steps)
         finished = await self._ffmpeg(task, targets)
         if finished.ok:
             for target in targets:
-                task.results[target.step.profile] = await self._finish(task, target)
+                heard = readings(finished) if target.meter else []
+                task.results[target.step.profile] = await self._finish(task, target, heard[0] if heard else None)
         elif len(steps) > 1 and finished.stopped is None and not finished.disk_full:
             log.warning("shared_run_failed", asset=task.asset.sha256, outputs=len(steps), reason=finished.says)
             for step in steps:
@@ -228,12 +230,6 @@ class Transcoder:
                 profile=step.profile, message=message, values=values, transient=transient
             )
 
-    def _target(self, task: _Task, step: Step, number: int) -> Target:
-        gain = None
-        if isinstance(step.profile, AudioProfile) and task.before is not None:
-            gain = loudness.first_gain(task.before, step.profile)
-        return Target(step=step, path=task.folder / f"{number}.{extension(step.profile)}", gain=gain)
-
     async def _ffmpeg(self, task: _Task, targets: Sequence[Target]) -> Finished:
         command = await asyncio.to_thread(command_for, task.source, targets, self._settings)
         within_s = self._settings.transcode_within_s
@@ -248,13 +244,20 @@ class Transcoder:
             on_progress=lambda reached: task.progress(reached, longest),
         )
 
-    async def _finish(self, task: _Task, target: Target) -> Result:
+    async def _finish(self, task: _Task, target: Target, heard: Loudness | None) -> Result:
         """Verify what was made and keep it."""
         profile = target.step.profile
+        made = Made(
+            target=target,
+            asset=task.asset,
+            source=task.source,
+            folder=task.folder,
+            before=task.before,
+            heard=heard,
+            again=lambda better: self._ffmpeg(task, [better]),
+        )
         try:
-            if isinstance(profile, AudioProfile):
-                return await self._finish_audio(task, target, profile)
-            return await self._finish_video(task, target, profile)
+            checked = await check(made, self._settings)
         except HubError as error:
             log.warning("rendition_was_unfit", asset=task.asset.sha256, reason=str(error), way=target.step.way.value)
             if target.step.way is Way.REMUX and isinstance(error, Unfit):
@@ -262,52 +265,32 @@ class Transcoder:
                 return task.results[profile]
             transient = isinstance(error, RetryLater)
             return NotMade(profile=profile, message=failures.NOT_CONVERTED, values={}, transient=transient)
-
-    async def _finish_video(self, task: _Task, target: Target, profile: VideoProfile) -> Rendition:
-        sound = profile.with_sound and task.asset.media.has_sound
-        info = await verify_video(target.path, target.step, sound=sound, folder=task.folder, settings=self._settings)
-        digest, path = await asyncio.to_thread(self._store.keep, target.path)
-        return Rendition(asset=task.asset.sha256, profile=profile, path=path, sha256=digest, media=info)
-
-    async def _finish_audio(self, task: _Task, target: Target, profile: AudioProfile) -> Rendition:
-        target, after = await self._levelled(task, target, profile)
-        assert task.before is not None and target.gain is not None  # noqa: S101, PT018 - every audio target has both
-        info = await verify_audio(target.path, target.step, decoded_s=after.seconds, settings=self._settings)
         digest, path = await asyncio.to_thread(self._store.keep, target.path)
         return Rendition(
             asset=task.asset.sha256,
             profile=profile,
             path=path,
             sha256=digest,
-            media=info,
-            loudness_lufs=after.integrated_lufs,
-            true_peak_dbtp=after.true_peak_dbtp,
-            limited_db=loudness.limited_db(task.before, target.gain),
+            media=checked.media,
+            loudness_lufs=checked.after.integrated_lufs if checked.after else None,
+            true_peak_dbtp=checked.after.true_peak_dbtp if checked.after else None,
+            limited_db=checked.limited_db,
         )
 
-    async def _levelled(self, task: _Task, target: Target, profile: AudioProfile) -> tuple[Target, Loudness]:
-        """Measure the result; make it again with a better gain while that helps.
 
-        Raises: Refusal, RetryLater, Unfit.
-        """
-        for _ in range(CORRECTIONS):
-            after = await self._measure(task, target.path, profile.container)
-            better = self._better(task, target, after, profile)
-            if better is None:
-                return target, after
-            target = replace(target, gain=better)
-            finished = await self._ffmpeg(task, [target])
-            if not finished.ok:
-                raise Unfit(f"the corrected sound was not made: {finished.says}")
-        return target, await self._measure(task, target.path, profile.container)
+def _targets(task: _Task, steps: Sequence[Step]) -> list[Target]:
+    """The outputs of one run. A sound has its meter in the run; of several nobody could tell which meter spoke."""
+    sounds = [step for step in steps if isinstance(step.profile, AudioProfile)]
+    return [_target(task, step, number, alone=len(sounds) == 1) for number, step in enumerate(steps)]
 
-    def _better(self, task: _Task, target: Target, after: Loudness, profile: AudioProfile) -> Gain | None:
-        if task.before is None or target.gain is None:
-            return None
-        return loudness.better_gain(task.before, after, target.gain, profile)
 
-    async def _measure(self, task: _Task, path: Path, container: str) -> Loudness:
-        return loudness.measured_by(await loudness.measure_run(path, container, task.folder, self._settings))
+def _target(task: _Task, step: Step, number: int, *, alone: bool) -> Target:
+    path = task.folder / f"{number}.{extension(step.profile)}"
+    if not isinstance(step.profile, AudioProfile) or step.way is Way.REMUX or task.before is None:
+        return Target(step=step, path=path)
+    # A lossy coding changes the peaks: such a file is measured itself.
+    metered = alone and step.profile.container == "wav"
+    return Target(step=step, path=path, gain=loudness.first_gain(task.before, step.profile), meter=metered)
 
 
 def _touch(path: Path) -> None:

@@ -1,32 +1,64 @@
-"""Nobody gets a file that was not looked at: size, length, shape, and a full strict decode of what we made."""
+"""Nobody gets a file that was not looked at: its shape, its length, its packets, its pictures.
+
+A picture that we coded, or that passes through, is looked at by its keyframes: all packets are read to the end, the
+first picture of every group is decoded strictly and must not be black. That finds what can go wrong in the making (a
+full disk, a lost end, a wrong filter) for a fiftieth of what decoding all of it costs; `verify_every_frame` does that.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from hub.api.errors import HubError
-from hub.api.models import MediaInfo, VideoProfile
-from hub.media.inputs import as_arguments, strict_options, url
+from hub.api.models import AudioProfile, MediaInfo, ThumbnailProfile, VideoProfile
+from hub.media.inputs import MAX_ALLOC_BYTES, as_arguments, strict_options, url
 from hub.media.planner import Step
-from hub.media.probe import probe
-from hub.media.runner import run
+from hub.media.probe import Headed, headers
+from hub.media.r128 import SPOKEN
+from hub.media.runner import Finished, run
 from hub.media.sandbox import confinement
 from hub.media.settings import MediaSettings
+from hub.media.wholeness import check_duration
+
+BLACK_LUMA, BLACK_SPREAD = 20.0, 2.0  # of limited range, where black is 16: above it something can be seen
+SILENT_DB = -80.0
 
 
 class Unfit(HubError):
     """A file that we made is not what its profile asks for; the text says in what, for the log."""
 
 
-async def verify_video(path: Path, step: Step, *, sound: bool, folder: Path, settings: MediaSettings) -> MediaInfo:
-    """The measured facts of a finished clip.
+class AllBlack(Unfit):
+    """Nothing can be seen in it. Right only when nothing can be seen in the original; else it is as it should be."""
 
-    Raises: Unfit; Refusal, RetryLater from the probe.
+    def __init__(self, media: MediaInfo) -> None:
+        super().__init__("nothing can be seen in it")
+        self.media = media
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What reading a clip to its end has shown."""
+
+    reached_s: float
+    keyframes: int
+    black: bool  # all that was decoded
+    loudest_db: float | None  # None: no sound was looked for
+
+
+async def verify_video(
+    path: Path, step: Step, *, sound: bool, audible: bool, folder: Path, settings: MediaSettings
+) -> MediaInfo:
+    """The measured facts of a finished clip, which must have `sound` or none, and not be silent when `audible`.
+
+    Raises: AllBlack, Unfit; Refusal, RetryLater from the probe.
     """
-    decoded_s = await _decode_whole(path, folder, settings)
-    info = await probe(path, settings=_trusting(settings), decoded_s=decoded_s)
     profile = step.profile
     assert isinstance(profile, VideoProfile)  # noqa: S101 - the caller chose by it
+    headed = await headers(path, folder, "mp4", settings)
+    info = headed.info
     wanted = f"{profile.width}x{profile.height} h264 yuv420p 1:1 0 {profile.fps:g}"
     found = (
         f"{info.width}x{info.height} {info.video_codec} {info.pixel_format} {info.sample_aspect} {info.rotation} "
@@ -36,44 +68,94 @@ async def verify_video(path: Path, step: Step, *, sound: bool, folder: Path, set
         raise Unfit(f"made {found} instead of {wanted}")
     if info.has_sound is not sound:
         raise Unfit("the sound is missing" if sound else "there is sound that nobody asked for")
-    check_length(info.duration_s or 0.0, step)
-    return info
+    measured = check_length(headed, step)
+    look = await _look(path, "mp4", folder, settings, sound=sound)
+    check_duration(headed.duration_s, look.reached_s)
+    if sound and audible and look.loudest_db is not None and look.loudest_db <= SILENT_DB:
+        raise Unfit("it is silent, but its original is not")
+    if look.black:
+        raise AllBlack(measured)
+    return measured
 
 
-async def verify_audio(path: Path, step: Step, *, decoded_s: float, settings: MediaSettings) -> MediaInfo:
-    """The measured facts of a finished sound, which the caller decoded whole when it measured the loudness.
+async def verify_audio(path: Path, step: Step, *, folder: Path, settings: MediaSettings) -> MediaInfo:
+    """The measured facts of a finished sound, whose loudness the caller has measured.
 
     Raises: Unfit; Refusal, RetryLater from the probe.
     """
-    info = await probe(path, settings=_trusting(settings), decoded_s=decoded_s)
-    if info.audio_channels != 2 or info.has_picture:
-        raise Unfit(f"made {info.audio_channels} channels of {info.audio_codec}, picture: {info.video_codec or 'none'}")
-    check_length(info.duration_s or 0.0, step)
+    profile = step.profile
+    assert isinstance(profile, AudioProfile)  # noqa: S101 - the caller chose by it
+    headed = await headers(path, folder, profile.container, settings)
+    info = headed.info
+    if info.audio_channels != 2 or info.sample_rate_hz != profile.sample_rate_hz or info.has_picture:
+        raise Unfit(
+            f"made {info.audio_channels} channels of {info.audio_codec} at {info.sample_rate_hz} Hz, "
+            f"picture: {info.video_codec or 'none'}"
+        )
+    return check_length(headed, step)
+
+
+async def verify_thumbnail(path: Path, step: Step, *, folder: Path, settings: MediaSettings) -> MediaInfo:
+    """The measured facts of a finished thumbnail.
+
+    Raises: Unfit; Refusal, RetryLater from the probe.
+    """
+    profile = step.profile
+    assert isinstance(profile, ThumbnailProfile)  # noqa: S101 - the caller chose by it
+    info = (await headers(path, folder, "jpeg", settings)).info
+    width, height = info.width or 0, info.height or 0
+    if info.video_codec != "mjpeg" or not (0 < width <= profile.width and 0 < height <= profile.height):
+        raise Unfit(f"made {info.video_codec} {width}x{height} for a box of {profile.width}x{profile.height}")
+    await _look(path, "jpeg", folder, settings, sound=False)
     return info
 
 
-def check_length(made_s: float, step: Step) -> None:
-    """Raises: Unfit when it is not as long as its source (2 %, or half a second)."""
+def check_length(headed: Headed, step: Step) -> MediaInfo:
+    """The facts with their duration. Raises: Unfit when it is not as long as its source (2 %, or half a second)."""
+    made_s = headed.duration_s or 0.0
     if abs(made_s - step.duration_s) > max(0.5, step.duration_s * 0.02):
         raise Unfit(f"lasts {made_s:.2f} s instead of {step.duration_s:.2f} s")
+    return headed.measured(made_s)
 
 
-async def _decode_whole(path: Path, folder: Path, settings: MediaSettings) -> float:
-    """Seconds of an MP4 of ours that decode without a fault. Raises: Unfit."""
-    # Without the loop filter: it smooths the picture, and finds no fault, for a quarter of the time.
+async def is_black(path: Path, container: str, folder: Path, settings: MediaSettings) -> bool:
+    """Whether nothing can be seen in the keyframes of an original. Raises: Unfit when it cannot be told."""
+    return (await _look(path, container, folder, settings, sound=False)).black
+
+
+async def _look(path: Path, container: str, folder: Path, settings: MediaSettings, *, sound: bool) -> _Look:
+    """Read it to its end, decode the keyframes (or all) strictly. Raises: Unfit."""
+    skip = () if settings.verify_every_frame else ("-skip_frame:v", "nokey")
+    # Without the loop filter: it smooths the picture, and finds no fault.
     command = [
-        *("ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-xerror", "-progress", "pipe:1"),
-        *("-skip_loop_filter:v", "all", *as_arguments(strict_options("mp4", settings))),
-        *("-i", url(path), "-f", "null", "-"),
+        *("ffmpeg", "-nostdin", "-hide_banner", *SPOKEN, "-xerror", "-max_alloc", str(MAX_ALLOC_BYTES)),
+        *("-progress", "pipe:1", "-threads", "1", *skip, "-skip_loop_filter:v", "all"),
+        *as_arguments(strict_options(container, settings)),
+        *("-i", url(path), "-map", "0:v:0", "-vf", "showinfo", "-fps_mode", "passthrough", "-f", "null", "-"),
+        *(("-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-") if sound else ()),
+        *("-map", "0:v:0", "-c", "copy", "-f", "null", "-"),
     ]
     within_s = settings.transcode_within_s
     limits = confinement(settings, within_s=within_s, read=[path])
     finished = await run(command, limits, folder=folder, within_s=within_s, stall_after_s=settings.stall_after_s)
-    if not finished.ok:
+    if not finished.ok or "[error]" in finished.tail:
         raise Unfit(f"does not decode to its end: {finished.says}")
-    return finished.reached_s
+    return _seen(finished)
 
 
-def _trusting(settings: MediaSettings) -> MediaSettings:
-    """The limits for dropped files do not hold for ours: pages held long may well exceed the longest recording."""
-    return settings.model_copy(update={"max_duration_s": float("inf"), "max_file_mib": 1 << 30})
+_FRAME = re.compile(r"\[Parsed_showinfo_0 @ [^]]*] .*\bmean:\[(\d+)[^]]*] stdev:\[([\d.]+)")
+_LOUDEST = re.compile(r"\[Parsed_volumedetect_0 @ [^]]*] (?:\[info\] )?max_volume: (-?[\d.]+|-inf) dB")
+
+
+def _seen(finished: Finished) -> _Look:
+    """From the end of the log: of a long clip the last pictures, of which one that is not black is enough."""
+    frames = [(float(mean), float(spread)) for mean, spread in _FRAME.findall(finished.tail)]
+    if not frames:
+        raise Unfit("no picture of it could be decoded")
+    loudest = _LOUDEST.findall(finished.tail)
+    return _Look(
+        reached_s=finished.reached_s,
+        keyframes=len(frames),
+        black=all(mean < BLACK_LUMA and spread < BLACK_SPREAD for mean, spread in frames),
+        loudest_db=float(loudest[-1]) if loudest else None,
+    )
