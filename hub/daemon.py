@@ -103,6 +103,7 @@ class Daemon:
         reception = Reception(
             self._database, self._host, self._workflow, self._receipts, settings.media, settings.approval.level,
             settings.intake.default_days, self._clock, self._log, say, self._zone, self._wake,
+            settings.intake.same_bytes,
         )  # fmt: skip
         self._intake = Intake(
             root=settings.hub.root, vault=self._state_dir / "vault", folders=settings.folders,

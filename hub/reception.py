@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,16 +14,18 @@ from zoneinfo import ZoneInfo
 from hub.api import Asset, Channel, Clock, Draft, Item, ItemNumber, ItemState, Log, MediaKind, Sha256
 from hub.api import Refused as RefusedFact
 from hub.api.errors import RetryLater
-from hub.intake.desk import Accepted, ClaimedFile, Postponed, Refused, Submission, Verdict
+from hub.intake.desk import Accepted, ClaimedFile, Postponed, Refused, RefusedDrop, Submission, Verdict
 from hub.intake.draft import make_draft
-from hub.intake.settings import ApprovalLevel
+from hub.intake.settings import ApprovalLevel, SameBytes
 from hub.intake.sidecar import Sidecar, WithdrawalNote
 from hub.ledger import facts, items
 from hub.ledger.database import Database
 from hub.media.loudness import check_audio
 from hub.media.probe import probe
 from hub.media.settings import MediaSettings
+from hub.media.sniff import container_of
 from hub.messages import Catalogue, Refusal
+from hub.patience import Patience
 from hub.plugin_host.host import PluginHost
 from hub.receipts import ReceiptWriter
 from hub.workflow import Workflow
@@ -45,6 +48,7 @@ class Reception:
         catalogue: Catalogue,
         zone: ZoneInfo,
         wake: Callable[[], None],
+        same_bytes: SameBytes = SameBytes.REFUSE,
     ) -> None:
         self._database = database
         self._host = host
@@ -58,6 +62,15 @@ class Reception:
         self._say = catalogue
         self._zone = zone
         self._wake = wake
+        self._same_bytes = same_bytes
+        self._patience = Patience(database, clock, catalogue)
+
+    def glance(self, head: bytes) -> str | None:
+        try:
+            container_of(head)
+        except Refusal as refusal:
+            return refusal.say(self._say)
+        return None
 
     async def begun(self, name: str, digests: frozenset[Sha256]) -> Accepted | None:
         number = await self._database.read(items.arrival, name, digests)
@@ -67,13 +80,16 @@ class Reception:
         digests = frozenset(file.sha256 for file in submission.files)
         if begun := await self.begun(submission.name, digests):
             return begun
+        if paused := self._patience.paused(digests):
+            return paused
         try:
             repeats = await self._first_with_same_bytes(submission, digests)
             draft = replace(await self._draft(submission), repeats=repeats)
         except Refusal as refusal:
             return Refused(reason=refusal.say(self._say))
-        except (OSError, RetryLater) as error:
-            return Postponed(reason=str(error))
+        except _NotNow as put_off:
+            return await self._put_off(submission, put_off)
+        await self._patience.succeeded(digests)
         objections = await self._host.check_item(draft)
         if refusals := [one.problem for one in objections if not one.failed]:
             return Refused(reason="\n".join(refusals))
@@ -96,9 +112,8 @@ class Reception:
         if number is not None and target is not None:
             await self._receipts.bring_up_to_date([number])
 
-    async def refused(self, name: str, reason: str, digests: frozenset[Sha256]) -> None:
-        sha256 = next(iter(digests)) if len(digests) == 1 else None
-        await self._database.write(self._note_refusal, RefusedFact(name=name, reason=reason, sha256=sha256))
+    async def refused(self, drops: Sequence[RefusedDrop]) -> None:
+        await self._database.write(self._note_refusals, drops)
         self._wake()
 
     async def open_arrivals(self) -> Sequence[tuple[str, frozenset[Sha256]]]:
@@ -116,24 +131,37 @@ class Reception:
         )
         return await self._heard(draft) if Channel.RADIO in draft.channels else draft
 
+    async def _put_off(self, submission: Submission, put_off: _NotNow) -> Verdict:
+        self._log.warning("file_not_looked_at", name=submission.name, reason=str(put_off.error))
+        try:
+            return await self._patience.failed(put_off.asset, put_off.error)
+        except Refusal as refusal:
+            name = next(file.original_name for file in submission.files if file.sha256 == put_off.asset)
+            return Refused(reason=self._naming(name, submission, refusal).say(self._say))
+
     async def _asset(self, file: ClaimedFile, submission: Submission) -> Asset:
         try:
-            media = await probe(file.vault_path, settings=self._media)
+            with _trouble_of(file.sha256):
+                media = await probe(file.vault_path, settings=self._media)
         except Refusal as refusal:
-            if not submission.folder:
-                raise
-            # Of several files, say which.
-            raise Refusal("{file}: {reason}", file=file.original_name, reason=refusal.say(self._say)) from refusal
+            raise self._naming(file.original_name, submission, refusal) from refusal
         return Asset(sha256=file.sha256, path=file.vault_path, original_name=file.original_name, media=media)
 
     async def _heard(self, draft: Draft) -> Draft:
         """What is to be aired must have something to hear; what was measured need not be measured again."""
         voiced = [asset for asset in draft.assets if asset.media.has_sound]
         spoken = next((asset for asset in voiced if asset.media.kind is MediaKind.AUDIO), voiced[0])
-        measured = await check_audio(spoken.path, settings=self._media)
+        with _trouble_of(spoken.sha256):
+            measured = await check_audio(spoken.path, settings=self._media)
         media = replace(spoken.media, loudness_lufs=measured.integrated_lufs, true_peak_dbtp=measured.true_peak_dbtp)
         assets = tuple(replace(asset, media=media) if asset is spoken else asset for asset in draft.assets)
         return replace(draft, assets=assets)
+
+    def _naming(self, file: str, submission: Submission, refusal: Refusal) -> Refusal:
+        """The refusal; of several files, it says which."""
+        if not submission.folder:
+            return refusal
+        return Refusal("{file}: {reason}", file=file, reason=refusal.say(self._say))
 
     async def _first_with_same_bytes(self, submission: Submission, digests: frozenset[Sha256]) -> ItemNumber | None:
         known = await self._database.read(items.with_same_bytes, digests)
@@ -141,9 +169,13 @@ class Reception:
             return None
         mark = sidecar_mark(submission.sidecar)
         twins = [item for item, sidecar in known if not mark or sidecar == mark]
-        if not twins:
-            return known[0][0].number
-        raise _already_known(next((one for one in twins if one.state is not ItemState.WITHDRAWN), twins[0]))
+        if twins and not self._may_repeat([item for item, _ in known]):
+            raise _already_known(next((one for one in twins if one.state is not ItemState.WITHDRAWN), twins[0]))
+        return known[0][0].number
+
+    def _may_repeat(self, known: Sequence[Item]) -> bool:
+        """Whether the same bytes may come again without a new sidecar: never after a person took them back."""
+        return self._same_bytes is SameBytes.REPEAT and known[-1].state is not ItemState.WITHDRAWN
 
     async def _accept(self, submission: Submission, draft: Draft) -> Verdict:
         item = await self._database.write(
@@ -162,11 +194,34 @@ class Reception:
     async def _accepted(self, number: ItemNumber) -> Accepted:
         return Accepted(number=number, receipt=await self._receipts.text(number))
 
-    def _note_refusal(self, db: sqlite3.Connection, fact: RefusedFact) -> None:
+    def _note_refusals(self, db: sqlite3.Connection, drops: Sequence[RefusedDrop]) -> None:
         now = self._clock.now()
-        # The day is in the key: told once after a crash, and again when the same thing is dropped another day.
-        mark = hashlib.sha256(f"{fact.name}\0{fact.reason}\0{fact.sha256}\0{now:%Y-%m-%d}".encode()).hexdigest()[:32]
-        facts.add(db, "hub", f"refused/{mark}", fact, now=now)
+        for drop in drops:
+            sha256 = next(iter(drop.digests)) if len(drop.digests) == 1 else None
+            # The day is in the key: told once after a crash, and again when the same thing is dropped another day.
+            key = f"{drop.name}\0{drop.reason}\0{sha256}\0{now:%Y-%m-%d}"
+            mark = hashlib.sha256(key.encode()).hexdigest()[:32]
+            facts.add(
+                db, "hub", f"refused/{mark}", RefusedFact(name=drop.name, reason=drop.reason, sha256=sha256), now=now
+            )
+
+
+class _NotNow(Exception):
+    """An asset could not be looked at just now."""
+
+    def __init__(self, asset: Sha256, error: OSError | RetryLater) -> None:
+        super().__init__(str(error))
+        self.asset = asset
+        self.error = error
+
+
+@contextmanager
+def _trouble_of(asset: Sha256) -> Iterator[None]:
+    """Whatever the machine has against looking at this asset. Raises: _NotNow."""
+    try:
+        yield
+    except (OSError, RetryLater) as error:
+        raise _NotNow(asset, error) from error
 
 
 def sidecar_mark(sidecar: Sidecar | None) -> str:

@@ -14,6 +14,11 @@ class ApprovalLevel(StrEnum):
     RECORD = "record"  # the sidecar names approval number, date and approver
 
 
+class SameBytes(StrEnum):
+    REFUSE = "refuse"  # answered with the first item's number
+    REPEAT = "repeat"  # "siarkan ulang": a new item that refers to the first
+
+
 class FolderNames(BaseModel):
     """`[folders]`: what people's folders are called under the root."""
 
@@ -64,6 +69,10 @@ class IntakeSettings(BaseModel):
     )
     retry_after_s: float = Field(60.0, gt=0, description="When to try again what could not be read or moved.")
     min_free_bytes: int = Field(GIB, ge=0, description="Intake pauses while a disk has less free space than this.")
+    same_bytes: SameBytes = Field(
+        SameBytes.REFUSE,
+        description='The same file again without a new sidecar: "refuse" names the first item, "repeat" makes a new one.',
+    )
     max_file_bytes: int = Field(8 * GIB, gt=0, description="A larger file is refused.")
     max_files_per_folder: int = Field(50, gt=0, description="A dropped folder with more files is refused.")
     at_once: int = Field(2, ge=1, le=16, description="How many dropped files are handled at the same time.")

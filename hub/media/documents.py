@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from hub.api.errors import RetryLater
 from hub.api.models import MediaInfo, MediaKind
+from hub.media.blame import blamed
 from hub.media.inputs import absolute
 from hub.media.runner import Finished, run
 from hub.media.sandbox import confinement
@@ -64,8 +65,8 @@ async def _poppler(command: list[str], path: Path, folder: Path, settings: Media
     finished = await run(command, limits, folder=folder, within_s=settings.probe_within_s)
     if finished.ok:
         return finished
-    if finished.disk_full or finished.exit_code == -9:
-        raise RetryLater(f"{command[0]} could not work: {finished.says}")
+    if (error := await asyncio.to_thread(blamed, finished, command[0])) is not None:
+        raise error
     if "Incorrect password" in finished.tail:
         raise _encrypted()
     if finished.stopped is not None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hub.api.errors import RetryLater
 from hub.api.models import MediaInfo, MediaKind
 from hub.media import drawing
+from hub.media.blame import blamed
 from hub.media.documents import draw_pages
 from hub.media.inputs import absolute, is_unreadable
 from hub.media.runner import Finished, run
@@ -150,7 +151,9 @@ def _explained(finished: Finished, path: Path, settings: MediaSettings, within_s
             "Drawing this picture took longer than {seconds} seconds. Save it smaller or simpler, or as JPG.",
             seconds=round(within_s),
         )
-    if finished.disk_full or finished.exit_code == -9 or is_unreadable(path):
+    if (error := blamed(finished, "the drawing of pictures")) is not None:
+        return error
+    if is_unreadable(path):
         return RetryLater(f"the picture could not be drawn: {finished.says}")
     return damaged_picture()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import pytest
 
 from hub.api import Channel, Draft, ItemNumber, Refused
 from hub.api.files import sha256_of
-from hub.intake.desk import Accepted, ClaimedFile, Postponed, Submission, Verdict
+from hub.intake.desk import Accepted, ClaimedFile, Postponed, RefusedDrop, Submission, Verdict
 from hub.intake.desk import Refused as RefusedVerdict
-from hub.intake.settings import ApprovalLevel
+from hub.intake.settings import ApprovalLevel, SameBytes
 from hub.intake.sidecar import Sidecar, WithdrawalNote
 from hub.ledger import items, jobs
 from hub.media.samples import make_audio, make_poster
@@ -47,12 +47,14 @@ def desk(world: World) -> Reception:
     return reception(world)
 
 
-def reception(world: World) -> Reception:
+def reception(
+    world: World, level: ApprovalLevel = ApprovalLevel.NONE, same_bytes: SameBytes = SameBytes.REFUSE
+) -> Reception:
     say = catalogue("id")
     writer = ReceiptWriter(world.database, say, WITA, "id")
     return Reception(
-        world.database, world.host, world.workflow, writer, MediaSettings(), ApprovalLevel.NONE, 30, world.clock,
-        world.log, say, WITA, world.wake,
+        world.database, world.host, world.workflow, writer, MediaSettings(), level, 30, world.clock,
+        world.log, say, WITA, world.wake, same_bytes,
     )  # fmt: skip
 
 
@@ -127,6 +129,47 @@ async def test_the_same_file_as_a_withdrawn_one_says_so_unless_a_later_one_lives
     await taken(desk, submission(poster, sidecar=Sidecar(title="Ralat")))
 
     assert "0002" in refused(await desk.consider(submission(poster)))
+
+
+async def test_where_repeating_is_allowed_the_same_bytes_make_a_new_item_that_refers_to_the_first(
+    world: World, samples: Path
+) -> None:
+    desk, poster = reception(world, same_bytes=SameBytes.REPEAT), samples / "poster.png"
+    await taken(desk, submission(poster, sidecar=Sidecar(title="Satu")))
+
+    second = await desk.consider(submission(poster, name="lagi.png"))
+    await desk.put_away("lagi.png", digests(submission(poster)), None)
+    third = await taken(desk, submission(poster, sidecar=Sidecar(title="Satu")))
+
+    assert accepted(second) == "IP-2026-11-0002"
+    assert isinstance(second, Accepted)
+    assert "IP-2026-11-0001" in second.receipt
+    repeats = [item.repeats for item in await world.database.read(items.all_items)]
+    assert repeats == [None, "IP-2026-11-0001", "IP-2026-11-0001"]
+    assert third == "IP-2026-11-0003"
+
+
+async def test_repeating_without_a_sidecar_needs_what_the_approval_policy_asks_for(world: World, samples: Path) -> None:
+    first = Sidecar(title="Satu", approval_number="1", approval_date=date(2026, 11, 1), approver="Kabid")
+    desk = reception(world, ApprovalLevel.RECORD, SameBytes.REPEAT)
+    await taken(desk, submission(samples / "poster.png", sidecar=first))
+
+    assert "persetujuan" in refused(await desk.consider(submission(samples / "poster.png")))
+    assert await taken(desk, submission(samples / "poster.png", sidecar=first)) == "IP-2026-11-0002"
+
+
+async def test_a_withdrawn_item_never_comes_back_without_a_new_sidecar(world: World, samples: Path) -> None:
+    desk, given = reception(world, same_bytes=SameBytes.REPEAT), submission(samples / "poster.png")
+    first = await taken(desk, given)
+    second = await taken(desk, given)
+    await world.workflow.withdraw(second, "keliru", who="dini")
+
+    refused(await desk.consider(given))  # although the first of them was never withdrawn
+    await world.workflow.withdraw(first, "keliru", who="dini")
+    assert "ditarik" in refused(await desk.consider(given))
+
+    assert await taken(desk, replace(given, sidecar=Sidecar(title="Ralat"))) == "IP-2026-11-0003"
+    assert await taken(desk, given) == "IP-2026-11-0004", "approved anew since then"
 
 
 async def test_a_crash_between_accepting_and_moving_never_answers_duplicate(
@@ -227,9 +270,9 @@ async def test_a_note_withdraws_and_an_unknown_number_is_refused(world: World, d
 
 async def test_a_refusal_is_told_once_a_day(world: World, desk: Reception) -> None:
     for _ in range(2):
-        await desk.refused("a.mp4", "rusak", frozenset())
+        await desk.refused([RefusedDrop(name="a.mp4", reason="rusak", digests=frozenset())])
     world.clock.advance(timedelta(days=1))
-    await desk.refused("a.mp4", "rusak", frozenset())
+    await desk.refused([RefusedDrop(name="a.mp4", reason="rusak", digests=frozenset())])
 
     assert await world.facts() == [Refused(name="a.mp4", reason="rusak")] * 2
 
