@@ -53,11 +53,23 @@ class Postponed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedDrop:
+    """It stands in Ditolak now, with this reason."""
+
+    name: str  # display-safe
+    reason: str
+    digests: frozenset[Sha256]  # of its media files, as far as they were read
+
+
 Verdict = Accepted | Refused | Postponed
 
 
 class Desk(Protocol):
     """Every call may come again after a crash; `name` is always display-safe, `digests` those of the media files."""
+
+    def glance(self, head: bytes) -> str | None:
+        """Why no file that begins so can be taken, whatever is said about it. None: worth a copy and a closer look."""
 
     async def begun(self, name: str, digests: frozenset[Sha256]) -> Accepted | None:
         """What was answered before a crash, when this drop was accepted and not yet put away."""
@@ -71,8 +83,8 @@ class Desk(Protocol):
     async def put_away(self, name: str, digests: frozenset[Sha256], target: Path | None) -> None:
         """The accepted original (or folder) now stands at `target`; None when it is gone."""
 
-    async def refused(self, name: str, reason: str, digests: frozenset[Sha256]) -> None:
-        """It now stands in Ditolak with this reason. May come twice after a crash."""
+    async def refused(self, drops: Sequence[RefusedDrop]) -> None:
+        """These now stand in Ditolak, each with its reason. May come twice after a crash."""
 
     async def open_arrivals(self) -> Sequence[tuple[str, frozenset[Sha256]]]:
         """Accepted, not yet put away."""

@@ -4,50 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import os
 import pwd
-from collections.abc import AsyncIterator, Set
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
-from weakref import WeakValueDictionary
 from zoneinfo import ZoneInfo
 
 from hub.api import Clock, Log, Sha256
+from hub.intake.arrivals import Arrivals
 from hub.intake.bundle import BundleKind
 from hub.intake.claim import ChangedMeanwhile, NoSpace, Vault, is_full
-from hub.intake.desk import Accepted, ClaimedFile, Desk, Postponed, Refused, Submission, Verdict
+from hub.intake.desk import Accepted, ClaimedFile, Desk, Postponed, Refused, RefusedDrop, Submission, Verdict
 from hub.intake.evidence import Evidence, evidence_of, opened
 from hub.intake.lookout import Lookout, Ready
+from hub.intake.moves import CannotMove
+from hub.intake.outcome import Done, Later, Leaving
+from hub.intake.refusals import Group, Refusing
 from hub.intake.settings import ApprovalLevel, IntakeSettings
 from hub.intake.settle import Settled
-from hub.intake.shelf import CannotMove, Shelf
+from hub.intake.shelf import Shelf
 from hub.intake.sidecar import Sidecar, parse_note, parse_sidecar
 from hub.intake.sidecar_text import MAX_BYTES
 from hub.messages import Catalogue, Refusal
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """It stands in Diterima or Ditolak; or it changed, and is looked at anew."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Later:
-    """It stays where it is. Tried again when it changes, or after `after_s` (None: growing pauses)."""
-
-    why: str  # in the office's language
-    after_s: float | None
-    full: bool = False  # for want of space
+GLANCE_BYTES = 4096
+HASHED_AT_ONCE = 64 << 20  # larger ones are copied first, which can be interrupted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What handling works with."""
+    """What handling works with. One set for each watched folder; vault, shelf, arrivals and desk are those of all."""
 
     inbox: Path
     vault: Vault
     shelf: Shelf
+    arrivals: Arrivals
     lookout: Lookout
     desk: Desk
     settings: IntakeSettings
@@ -59,30 +52,45 @@ class Tools:
 
 
 class Handling:
-    """Takes one ready bundle through. Any exception but those of a bug in the desk becomes `Later`."""
+    """Takes ready bundles through. Any exception but those of a bug in the desk becomes `Later`."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._claims: dict[tuple[tuple[str, ...], Evidence], ClaimedFile] = {}
         self._verdicts: dict[str, tuple[object, Refused]] = {}
-        self._same_bytes: WeakValueDictionary[Sha256, asyncio.Lock] = WeakValueDictionary()
-        self.open: dict[str, set[frozenset[Sha256]]] = {}  # accepted, not yet put away
 
-    async def handle(self, ready: Ready) -> Done | Later:
+    async def handle(self, ready: Ready) -> Done | Later | Leaving:
         """Accepted, refused, or kept for later with the reason."""
+        outcome: Done | Later | Leaving
         try:
-            return await self._handle(ready)
-        except (ChangedMeanwhile, FileNotFoundError):
-            return Done()
-        except NoSpace:
-            return self._later("There is not enough free space on the disk for this file.", full=True)
-        except CannotMove as error:
-            return await self._stays(ready, error.why)
-        except PermissionError as error:
-            return await self._stays(ready, _no_permission(error))
-        except OSError as error:
-            self._tools.log.warning("drop_not_handled", drop=ready.name, error=str(error.strerror), errno=error.errno)
-            return self._later("The disk reported an error: {error}.", full=is_full(error), error=error.strerror)
+            outcome = await self._handle(ready)
+        except (OSError, ChangedMeanwhile, NoSpace, CannotMove) as error:
+            outcome = await self._not_done(ready, error)
+        if not isinstance(outcome, Later):
+            self._forget_claims(ready)
+        return outcome
+
+    async def refuse(self, leaving: Sequence[Leaving]) -> list[Done | Later]:
+        """Move refused drops to Ditolak together, and tell the desk; the outcome of each."""
+        try:
+            group = await asyncio.to_thread(self._set_aside, leaving)
+        except OSError as error:  # not one of them was moved
+            return [await self._not_done(one.ready, error) for one in leaving]
+        await self.tell(group)
+        outcomes: list[Done | Later] = []
+        for one in leaving:
+            failure = group.failed.get(one.ready.bundle.anchor)
+            if failure is None:
+                self._verdicts.pop(one.ready.bundle.anchor, None)  # dragged back, it is asked about anew
+                self._tools.log.info("drop_refused", drop=one.ready.name, reason=one.drop.reason)
+            outcomes.append(Done() if failure is None else await self._not_done(one.ready, failure))
+        return outcomes
+
+    async def tell(self, group: Group) -> None:
+        """The desk hears of what stands in Ditolak now; then the plan is done with."""
+        if group.moved:
+            await self._tools.desk.refused(group.moved)
+        await asyncio.to_thread(self._tools.shelf.forget, group)
 
     def forget_all_but(self, anchors: Set[str]) -> None:
         """Drop what is remembered of drops that are gone."""
@@ -91,30 +99,71 @@ class Handling:
         for key in [key for key in self._claims if key[0][0] not in anchors]:
             del self._claims[key]
 
-    async def _handle(self, ready: Ready) -> Done | Later:
+    def _forget_claims(self, ready: Ready) -> None:
+        for settled in ready.media:
+            self._claims.pop((settled.parts, settled.evidence), None)
+
+    async def _not_done(self, ready: Ready, error: Exception) -> Done | Later:
+        """It stands where it stood: because it changed, because somebody must act, or for a while."""
+        match error:
+            case ChangedMeanwhile() | FileNotFoundError():
+                return Done()
+            case NoSpace():
+                return self._later("There is not enough free space on the disk for this file.", full=True)
+            case CannotMove():
+                return await self._stays(ready, error.why)
+            case PermissionError():
+                return await self._stays(ready, _no_permission(error))
+            case OSError():
+                why = error.strerror
+                self._tools.log.warning("drop_not_handled", drop=ready.name, error=str(why), errno=error.errno)
+                return self._later("The disk reported an error: {error}.", full=is_full(error), error=why)
+        raise error
+
+    async def _handle(self, ready: Ready) -> Done | Later | Leaving:
         if ready.unreadable:
             return await self._stays(ready, ready.unreadable)
         if ready.problem:
-            return await self._refuse(ready, ready.problem.say(self._tools.catalogue), frozenset())
+            return self._leaving(ready, ready.problem.say(self._tools.catalogue))
         if ready.bundle.kind is BundleKind.TEXT:
             return await self._handle_text(ready)
-        return await self._handle_media(ready)
+        return await self._glance(ready) or await self._handle_media(ready)
 
-    async def _handle_text(self, ready: Ready) -> Done | Later:
+    async def _glance(self, ready: Ready) -> Leaving | None:
+        """What can never be taken is refused without a copy; most of a careless drop of a whole disk is such."""
+        if ready.bundle.kind is BundleKind.FOLDER or self._tools.arrivals.is_open(ready.name):
+            return None
+        (settled,) = ready.media
+        seen = await asyncio.to_thread(self._hopeless, settled) if settled.evidence.size <= HASHED_AT_ONCE else None
+        return self._leaving(ready, *seen) if seen else None
+
+    def _hopeless(self, settled: Settled) -> tuple[str, frozenset[Sha256]] | None:
+        """Why its first bytes can never do, and the hash of all of them."""
+        with opened(self._tools.inbox, settled.parts) as fd:
+            reason = self._tools.desk.glance(os.pread(fd, GLANCE_BYTES, 0))
+            if reason is None:
+                return None
+            with open(fd, "rb", closefd=False) as file:
+                digest = Sha256(hashlib.file_digest(file, "sha256").hexdigest())
+            if evidence_of(os.fstat(fd)) != settled.evidence:
+                raise ChangedMeanwhile
+        return reason, frozenset({digest})
+
+    async def _handle_text(self, ready: Ready) -> Done | Later | Leaving:
         """A withdrawal note; any other text waits for its media."""
         text = ready.media[0]
         data = await asyncio.to_thread(self._read, text)
         try:
             note = parse_note(data, is_json=_is_json(text))
         except Refusal as refusal:
-            return await self._refuse(ready, refusal.say(self._tools.catalogue), frozenset())
+            return self._leaving(ready, refusal.say(self._tools.catalogue))
         if note is None:
-            return await self._lone_sidecar(ready)
+            return self._lone_sidecar(ready)
         who = await asyncio.to_thread(owner_of, self._tools.inbox / ready.bundle.anchor)
         verdict = await self._tools.desk.withdraw(note, name=ready.name, who=who)
         return await self._follow(ready, verdict, frozenset())
 
-    async def _lone_sidecar(self, ready: Ready) -> Done | Later:
+    def _lone_sidecar(self, ready: Ready) -> Later | Leaving:
         rest = self._waiting_left(ready)
         if rest > 0 or ready.bundle.awaited:
             return self._later("It waits for the media file of the same name.", after_s=max(rest, 1.0))
@@ -122,13 +171,13 @@ class Handling:
             "This text has no media file: none has the same name. Please drop it together with its media file. (To "
             "withdraw an item, the text needs the lines Tarik and Alasan.)"
         )
-        return await self._refuse(ready, why.say(self._tools.catalogue), frozenset())
+        return self._leaving(ready, why.say(self._tools.catalogue))
 
-    async def _handle_media(self, ready: Ready) -> Done | Later:
+    async def _handle_media(self, ready: Ready) -> Done | Later | Leaving:
         files = await self._claim_all(ready)
         digests = frozenset(file.sha256 for file in files)
-        async with self._alone_with(digests):
-            await self._close_stale(ready.name, digests)
+        async with self._tools.arrivals.alone_with(digests):
+            await self._tools.arrivals.close_stale(ready.name, digests)
             begun = await self._tools.desk.begun(ready.name, digests)
             if begun:
                 return await self._accept(ready, begun, digests)
@@ -156,62 +205,48 @@ class Handling:
         data = await asyncio.to_thread(self._read, ready.sidecar)
         return parse_sidecar(data, is_json=_is_json(ready.sidecar), zone=self._tools.zone)
 
-    async def _follow(self, ready: Ready, verdict: Verdict, digests: frozenset[Sha256]) -> Done | Later:
+    async def _follow(self, ready: Ready, verdict: Verdict, digests: frozenset[Sha256]) -> Done | Later | Leaving:
         match verdict:
             case Accepted():
                 return await self._accept(ready, verdict, digests)
             case Refused(reason=reason):
                 self._verdicts[ready.bundle.anchor] = (ready.fingerprint, verdict)
-                return await self._refuse(ready, reason, digests)
+                return self._leaving(ready, reason, digests)
             case Postponed(reason=reason):
                 return Later(why=reason, after_s=None)
 
     async def _accept(self, ready: Ready, accepted: Accepted, digests: frozenset[Sha256]) -> Done | Later:
         """Move what is in the ledger already. A change since then is a new drop, looked at anew."""
         if digests:
-            self.open.setdefault(ready.name, set()).add(digests)
+            self._tools.arrivals.opened(ready.name, digests)
         if not await asyncio.to_thread(self._tools.lookout.is_unchanged, ready):
             raise ChangedMeanwhile
-        target = await asyncio.to_thread(self._tools.shelf.accept, ready.names, accepted.receipt)
+        target = await asyncio.to_thread(self._tools.shelf.accept, self._tools.inbox, ready.names, accepted.receipt)
         if digests:
-            await self.put_away(ready.name, digests, target)
+            await self._tools.arrivals.put_away(ready.name, digests, target)
         self._tools.log.info("drop_accepted", drop=ready.name, item=accepted.number)
         return Done()
 
-    async def put_away(self, name: str, digests: frozenset[Sha256], target: Path | None) -> None:
-        await self._tools.desk.put_away(name, digests, target)
-        waiting = self.open.get(name, set())
-        waiting.discard(digests)
-        if not waiting:
-            self.open.pop(name, None)
+    def _leaving(self, ready: Ready, reason: str, digests: frozenset[Sha256] = frozenset()) -> Leaving:
+        return Leaving(ready=ready, drop=RefusedDrop(name=ready.name, reason=reason, digests=digests))
 
-    async def _refuse(self, ready: Ready, reason: str, digests: frozenset[Sha256]) -> Done:
-        if ready.fingerprint and not await asyncio.to_thread(self._tools.lookout.is_unchanged, ready):
-            raise ChangedMeanwhile
-        move = await asyncio.to_thread(
-            lambda: self._tools.shelf.refuse(ready.names, name=ready.name, reason=reason, digests=digests)
-        )
-        await self._tools.desk.refused(move.name, move.reason, move.digests)
-        await asyncio.to_thread(self._tools.shelf.forget, move)
-        self._verdicts.pop(ready.bundle.anchor, None)  # dragged back, it is asked about anew
-        self._tools.log.info("drop_refused", drop=ready.name, reason=reason)
-        return Done()
+    def _set_aside(self, leaving: Sequence[Leaving]) -> Group:
+        """Refuse those that are still as they were when they were looked at. Blocks."""
+        same = [one for one in leaving if not one.ready.fingerprint or self._tools.lookout.is_unchanged(one.ready)]
+        drops = [Refusing(names=one.ready.names, drop=one.drop) for one in same]
+        group = self._tools.shelf.refuse(self._tools.inbox, drops)
+        changed = {one.ready.bundle.anchor for one in leaving} - {one.ready.bundle.anchor for one in same}
+        return replace(group, failed={**group.failed, **dict.fromkeys(changed, ChangedMeanwhile())})
 
     async def _stays(self, ready: Ready, why: Refusal) -> Later:
         """It can be neither read nor moved: say so beside it."""
         reason = why.say(self._tools.catalogue)
         try:
-            if await asyncio.to_thread(self._tools.shelf.note_beside, ready.bundle.anchor, reason):
+            if await asyncio.to_thread(self._tools.shelf.note_beside, self._tools.inbox, ready.bundle.anchor, reason):
                 self._tools.log.warning("drop_stays", drop=ready.name, reason=reason)
         except OSError as error:
             self._tools.log.warning("note_not_written", drop=ready.name, error=error.strerror)
         return Later(why=reason, after_s=self._tools.settings.retry_after_s)
-
-    async def _close_stale(self, name: str, digests: frozenset[Sha256]) -> None:
-        """Another file stands now under the name of one that was accepted: that one is gone."""
-        for old in self.open.get(name, set()) - {digests}:
-            target = await asyncio.to_thread(self._tools.shelf.find_accepted, name, old)
-            await self.put_away(name, old, target)
 
     async def _claim_all(self, ready: Ready) -> tuple[ClaimedFile, ...]:
         found: dict[Sha256, ClaimedFile] = {}
@@ -221,15 +256,6 @@ class Handling:
                 self._claims[key] = await self._tools.vault.claim(self._tools.inbox, settled)
             found.setdefault(self._claims[key].sha256, self._claims[key])
         return tuple(found.values())
-
-    @asynccontextmanager
-    async def _alone_with(self, digests: frozenset[Sha256]) -> AsyncIterator[None]:
-        """The same bytes under two names must come to the desk one after the other."""
-        locks = [self._same_bytes.setdefault(digest, asyncio.Lock()) for digest in sorted(digests)]
-        async with AsyncExitStack() as stack:
-            for lock in locks:
-                await stack.enter_async_context(lock)
-            yield
 
     def _waiting_left(self, ready: Ready) -> float:
         return self._tools.settings.sidecar_wait_s - (self._tools.clock.monotonic() - ready.quiet_since)

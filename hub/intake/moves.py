@@ -1,22 +1,60 @@
-"""Renames that never overwrite."""
+"""Renames that never overwrite, and making them durable."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import os
+import secrets
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hub.api.files import fsync_folder
+from hub.messages import Refusal
+
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
+FEW = 4  # files; more are cheaper to write out with all that the file system holds back
+
+
+class CannotMove(Exception):
+    """The file stays where it is; `why` is for a person."""
+
+    def __init__(self, why: Refusal) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename without replacing.
+
+    Raises: CannotMove; OSError when it is gone, the name is taken, or the target is on another file system.
+    """
+    try:
+        rename_without_replacing(source, target)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EEXIST, errno.EXDEV):
+            raise
+        raise may_not_move(error) from error
+
+
+def may_not_move(error: OSError) -> CannotMove:
+    return CannotMove(
+        Refusal(
+            "The hub may not move this file out of the folder ({error}). Please move it away yourself, or ask the "
+            "technician to correct the permissions of the folder. The hub tries again by itself.",
+            error=error.strerror,
+        )
+    )
 
 
 def rename_without_replacing(source: Path, target: Path) -> None:
     """Rename in one step (renameat2(2), RENAME_NOREPLACE). Raises: FileExistsError, other OSError."""
-    renameat2 = _renameat2()
+    renameat2 = getattr(_libc(), "renameat2", None)
     if renameat2 is not None:
         done = renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)
         if done == 0:
@@ -29,6 +67,52 @@ def rename_without_replacing(source: Path, target: Path) -> None:
     source.rename(target)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Whole for whoever reads it now; `make_durable` is for power cuts. Raises: OSError."""
+    temporary = path.with_name(f".{secrets.token_hex(6)}.tmp")
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def make_durable(files: Sequence[Path], folders: Iterable[Path]) -> None:
+    """When this returns, the files' bytes and the folders' names survive a power cut. Raises: OSError."""
+    if len(files) > FEW:
+        for folder in {folder.stat().st_dev: folder for folder in folders if folder.exists()}.values():
+            _sync_filesystem(folder)
+        return
+    for path in files:
+        with suppress(FileNotFoundError):  # tidied away by somebody
+            _fsync(path)
+    for folder in folders:
+        with suppress(FileNotFoundError):
+            fsync_folder(folder)
+
+
+def _fsync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sync_filesystem(folder: Path) -> None:
+    """syncfs(2); since Linux 5.8 it also reports what could not be written."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if _libc().syncfs(fd) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(fd)
+
+
 @cache
-def _renameat2() -> Any | None:
-    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+def _libc() -> Any:
+    return ctypes.CDLL(None, use_errno=True)

@@ -1,36 +1,46 @@
-"""The intake's service: looks round the watched folder, hands what is complete to workers, says what waits and why."""
+"""The intake's service: looks round the watched folders, hands what is complete to workers, says what waits and why."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from datetime import datetime
+from heapq import nsmallest
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
 from hub.api import Clock, Log
+from hub.intake.arrivals import Arrivals
 from hub.intake.claim import Vault, free_bytes
 from hub.intake.desk import Desk
 from hub.intake.evidence import Parts, ignore_lease_signal
-from hub.intake.handling import Done, Handling, Later, Tools
-from hub.intake.lookout import Lookout, Ready
+from hub.intake.folder import WatchedFolder, settings_of
+from hub.intake.handling import Tools
+from hub.intake.lookout import Lookout
+from hub.intake.refusals import Group
 from hub.intake.settings import ApprovalSettings, FolderNames, IntakeSettings
 from hub.intake.settle import Settler
 from hub.intake.shelf import Shelf
-from hub.intake.status import IntakeStatus
-from hub.intake.waiting_room import WaitingRoom
-from hub.intake.watcher import Watcher, WatchMode
+from hub.intake.status import SHOWN, IntakeStatus
+from hub.intake.watcher import WatchMode
 from hub.intake.welcome import ship_welcome
 from hub.messages import Catalogue
 
 PAUSE_RECHECK_S = 5.0
 SHORTEST_GAP_S = 0.05  # between two looks
+LOOK_SHARE = 4  # at most one part in so many of the time is spent looking
+BACKLOG = 64  # while so many are known, nothing is gained by looking for more
+BACKLOG_GAP_S = 2.0
 PLANS = ".moves"
+_WORST_FIRST = (WatchMode.STARTING, WatchMode.POLLING, WatchMode.EVENTS)
 
 
 class Intake:
-    """Takes what is dropped in `<root>/Disetujui`. One bad file never stops it."""
+    """Takes what is dropped in `<root>/Disetujui` and in further watched folders. One bad file never stops it."""
 
     def __init__(
         self,
@@ -45,77 +55,102 @@ class Intake:
         log: Log,
         zone: ZoneInfo,
     ) -> None:
-        self._settings, self._folders, self._level = settings, folders, approval.level
-        self._desk, self._catalogue, self._clock, self._log = desk, catalogue, clock, log
+        self._settings, self._names, self._level = settings, folders, approval.level
+        self._desk, self._catalogue, self._clock, self._log, self._zone = desk, catalogue, clock, log, zone
         self._vault = Vault(vault, min_free_bytes=settings.min_free_bytes)
-        self._shelf = Shelf(root, vault / PLANS, folders, clock=clock, zone=zone, catalogue=catalogue)
-        inbox = self._shelf.inbox
-        self._settler = Settler(inbox, settings, clock, on_lease_unknown=self._tell_lease_unknown)
-        self._lookout = Lookout(inbox, self._settler, settings, clock)
-        self._handling = Handling(
-            Tools(
-                inbox=inbox,
-                vault=self._vault,
-                shelf=self._shelf,
-                lookout=self._lookout,
-                desk=desk,
-                settings=settings,
-                level=approval.level,
-                catalogue=catalogue,
-                clock=clock,
-                log=log,
-                zone=zone,
-            )
+        self._shelf = Shelf(
+            root,
+            vault / PLANS,
+            folders,
+            reserve_bytes=settings.min_free_bytes,
+            clock=clock,
+            zone=zone,
+            catalogue=catalogue,
         )
-        self._watcher = Watcher(inbox, wake=self._wake_from_thread, log=log)
-        self._room = WaitingRoom(clock)
+        self._arrivals = Arrivals(desk, self._shelf, log)
+        self._folders = [
+            self._folder(root / name, settings_of(times, settings)) for name, times in folders.watched.items()
+        ]
+        self._turns = deque(self._folders)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._wake_pending = False
         self._work = asyncio.Event()
         self._paused: str | None = None
+        self._unread: str | None = None  # a watched folder that cannot be looked at, and why
         self._last_event: datetime | None = None
         self._lease_told = False
+
+    def _folder(self, inbox: Path, settings: IntakeSettings) -> WatchedFolder:
+        settler = Settler(inbox, settings, self._clock, on_lease_unknown=self._tell_lease_unknown)
+        tools = Tools(
+            inbox=inbox,
+            vault=Vault(self._vault.folder, min_free_bytes=settings.min_free_bytes),
+            shelf=self._shelf,
+            arrivals=self._arrivals,
+            lookout=Lookout(inbox, settler, settings, self._clock),
+            desk=self._desk,
+            settings=settings,
+            level=self._level,
+            catalogue=self._catalogue,
+            clock=self._clock,
+            log=self._log,
+            zone=self._zone,
+        )
+        return WatchedFolder(tools, settler, self._clock, wake=self._wake_from_any_thread)
 
     async def run(self) -> NoReturn:
         """Take what is dropped until cancelled. Raises: OSError when people's folders cannot be made at start."""
         self._loop = asyncio.get_running_loop()
         ignore_lease_signal()
         await asyncio.to_thread(self._prepare)
-        await self._finish_refusals()
-        for name, digests in await self._desk.open_arrivals():
-            self._handling.open.setdefault(name, set()).add(digests)
+        await self._tell(await asyncio.to_thread(self._shelf.finish))
+        await self._arrivals.load()
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(self._settings.at_once):
                     group.create_task(self._handle_what_comes(), name=f"intake: worker {number + 1}")
+                for folder in self._folders:
+                    group.create_task(folder.let_leave(), name=f"intake: refusals of {folder.inbox.name}")
+                    group.create_task(folder.watch_the_watch(), name=f"intake: canary of {folder.inbox.name}")
                 group.create_task(self._keep_looking(), name="intake: lookout")
         finally:
-            self._watcher.stop()
+            for folder in self._folders:
+                folder.stop()
         raise AssertionError("the intake's tasks never return")
 
     def status(self) -> IntakeStatus:
-        """What waits, and whether intake is paused, as of the last look round."""
+        """What waits, whether intake is paused, and how well it watches, as of the last look round."""
+        folders = tuple(folder.status() for folder in self._folders)
+        oldest = nsmallest(SHOWN, chain(*(folder.waiting() for folder in self._folders)), key=attrgetter("since"))
+        lacking = (folder.lack_of_space() for folder in self._folders)
+        worst = max(folders, key=lambda one: (one.canary.missed, bool(one.canary.cannot), one.canary.worst_s or 0.0))
         return IntakeStatus(
-            paused=self._paused or self._room.lack_of_space(),
-            waiting=tuple(self._room.waiting(self._catalogue)),
+            paused=self._paused or self._unread or next(filter(None, lacking), None),
+            waiting=tuple(oldest),
+            waiting_more=sum(folder.waiting for folder in folders) - len(oldest),
             last_event=self._last_event,
-            watch=self._watcher.mode,
+            watch=min((folder.watch for folder in folders), key=_WORST_FIRST.index),
+            canary=worst.canary,
+            folders=folders,
         )
 
     def _prepare(self) -> None:
         self._shelf.prepare()
         self._shelf.sweep()
         self._vault.prepare()
-        try:
-            ship_welcome(self._shelf.inbox, self._folders, self._level)
-        except OSError as error:  # a full disk: the texts can wait
-            self._log.warning("welcome_not_written", error=error.strerror)
+        for inbox in self._shelf.inboxes:
+            try:
+                ship_welcome(inbox, self._names, self._level)
+            except OSError as error:  # a full disk, a mount that is away: the texts can wait
+                self._log.warning("welcome_not_written", folder=inbox.name, error=error.strerror)
 
-    async def _finish_refusals(self) -> None:
-        for move in await asyncio.to_thread(self._shelf.unfinished):
-            await self._desk.refused(move.name, move.reason, move.digests)
-            await asyncio.to_thread(self._shelf.forget, move)
+    async def _tell(self, groups: list[Group]) -> None:
+        """The desk hears of refusals that could be carried out only now."""
+        for group in groups:
+            if group.moved:
+                await self._desk.refused(group.moved)
+            await asyncio.to_thread(self._shelf.forget, group)
 
     async def _keep_looking(self) -> NoReturn:
         while True:
@@ -123,42 +158,45 @@ class Intake:
             self._wake_pending = False
             began = self._clock.monotonic()
             pause_s = await self._look_round()
-            gap_s = max(SHORTEST_GAP_S, 3 * (self._clock.monotonic() - began))
+            gap_s = self._gap_s(self._clock.monotonic() - began)
             await asyncio.sleep(gap_s)  # a burst of events must not become a burst of looks
             with suppress(TimeoutError):  # not wait_for(): in Python 3.11 it can swallow a cancellation
                 async with asyncio.timeout(max(0.0, pause_s - gap_s)):
                     await self._wake.wait()
 
+    def _gap_s(self, took_s: float) -> float:
+        gap_s = max(SHORTEST_GAP_S, (LOOK_SHARE - 1) * took_s)
+        deep = any(folder.backlog > BACKLOG for folder in self._folders)
+        return max(gap_s, BACKLOG_GAP_S) if deep else gap_s
+
     async def _look_round(self) -> float:
-        """One look; returns after how many seconds the next is due."""
+        """One look into each watched folder; returns after how many seconds the next is due."""
+        self._unread = None
+        for folder in self._folders:
+            try:
+                await folder.look_round()
+            except OSError as error:
+                await self._cannot_look(folder, error)
         try:
-            await asyncio.to_thread(self._watcher.ensure)
-            self._settler.trust_lease = self._vault.trust_lease = not self._watcher.silent
-            look = await asyncio.to_thread(self._lookout.look_round)
             await asyncio.to_thread(self._check_space)
         except OSError as error:
-            self._pause(self._catalogue("The watched folder cannot be read: {error}.", error=error.strerror))
-            with suppress(OSError):
-                await asyncio.to_thread(self._shelf.prepare)
-            return PAUSE_RECHECK_S
-        anchors = self._room.update(look)
-        self._handling.forget_all_but(anchors)
-        await self._close_gone(look.names)
+            self._pause(self._catalogue("The disk reported an error: {error}.", error=error.strerror))
+        if self._shelf.stuck:
+            await self._tell(await asyncio.to_thread(self._shelf.finish_stuck))
+        await self._arrivals.close_gone({name for folder in self._folders for name in folder.in_hand()})
         self._work.set()
-        return self._next_look_s()
+        due = min(folder.next_look_s() for folder in self._folders)
+        return min(due, PAUSE_RECHECK_S) if self._paused or self._unread else due
 
-    async def _close_gone(self, present: frozenset[str]) -> None:
-        """Accepted drops whose source is gone: moved just before a crash, or taken away by somebody."""
-        for name in self._handling.open.keys() - present - self._room.in_hand():
-            for digests in list(self._handling.open.get(name, ())):
-                target = await asyncio.to_thread(self._shelf.find_accepted, name, digests)
-                try:
-                    await self._handling.put_away(name, digests, target)
-                except Exception:  # noqa: BLE001 - a bug behind the desk must not stop intake; tried at the next look
-                    self._log.exception("arrival_not_closed", drop=name)
+    async def _cannot_look(self, folder: WatchedFolder, error: OSError) -> None:
+        why = f"{folder.inbox.name}: {error.strerror}" if len(self._folders) > 1 else error.strerror
+        self._unread = self._catalogue("The watched folder cannot be read: {error}.", error=why)
+        self._log.warning("folder_not_read", folder=folder.inbox.name, error=error.strerror)
+        with suppress(OSError):
+            await asyncio.to_thread(self._shelf.prepare)
 
     def _check_space(self) -> None:
-        free = min(free_bytes(self._vault.folder), free_bytes(self._shelf.inbox))
+        free = min(free_bytes(self._vault.folder), free_bytes(self._shelf.root))
         if free >= self._settings.min_free_bytes:
             if self._paused is not None:
                 self._log.info("intake_resumed")
@@ -178,37 +216,27 @@ class Intake:
             self._log.warning("intake_paused", reason=why)
         self._paused = why
 
-    def _next_look_s(self) -> float:
-        polling = self._watcher.mode is WatchMode.POLLING
-        due = self._settings.poll_every_s if polling else self._settings.rescan_every_s
-        waiting = self._room.next_due_s()
-        if waiting is not None:
-            due = min(due, waiting)
-        return min(due, PAUSE_RECHECK_S) if self._paused else due
-
     async def _handle_what_comes(self) -> NoReturn:
         while True:
-            ready = None if self._paused else self._room.take()
-            if ready is None:
+            folder = None if self._paused else self._next_folder()
+            ready = folder.take() if folder else None
+            if folder is None or ready is None:
                 self._work.clear()
                 await self._work.wait()
             else:
-                await self._handle_one(ready)
+                await folder.handle(ready)
+                self._last_event = self._clock.now()
 
-    async def _handle_one(self, ready: Ready) -> None:
-        outcome: Done | Later | None = None
-        try:
-            outcome = await self._handling.handle(ready)
-        except Exception:  # noqa: BLE001 - isolation: whatever is wrong behind the desk concerns this drop only
-            self._log.exception("drop_handling_crashed", drop=ready.name)
-            outcome = Later(why=self._catalogue("The hub made a mistake; it tries again by itself."), after_s=None)
-        finally:
-            self._room.give_back(ready, outcome)
-        self._last_event = self._clock.now()
-        self._wake.set()
+    def _next_folder(self) -> WatchedFolder | None:
+        """The one with something to do, each in its turn: a burst in one must not hold up another."""
+        for _ in self._folders:
+            self._turns.rotate(-1)
+            if self._turns[-1].backlog:
+                return self._turns[-1]
+        return None
 
-    def _wake_from_thread(self) -> None:
-        """The one hop from the watcher's thread to the loop; many events make one hop."""
+    def _wake_from_any_thread(self) -> None:
+        """The one hop to the loop; many events make one hop."""
         if self._wake_pending or self._loop is None:
             return
         self._wake_pending = True

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 GIB = 1 << 30
 
@@ -19,6 +20,19 @@ class SameBytes(StrEnum):
     REPEAT = "repeat"  # "siarkan ulang": a new item that refers to the first
 
 
+class FolderTimes(BaseModel):
+    """`[folders.also."NAME"]`: what differs there from `[intake]`; a key that is left out is as there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quiet_for_s: float | None = Field(None, ge=0, description="As [intake] quiet_for_s.")
+    quiet_without_lease_s: float | None = Field(None, gt=0, description="As [intake] quiet_without_lease_s.")
+    incomplete_wait_s: float | None = Field(None, ge=0, description="As [intake] incomplete_wait_s.")
+    folder_quiet_s: float | None = Field(None, gt=0, description="As [intake] folder_quiet_s.")
+    sidecar_wait_s: float | None = Field(None, ge=0, description="As [intake] sidecar_wait_s.")
+    poll_every_s: float | None = Field(None, gt=0, description="As [intake] poll_every_s.")
+
+
 class FolderNames(BaseModel):
     """`[folders]`: what people's folders are called under the root."""
 
@@ -28,12 +42,35 @@ class FolderNames(BaseModel):
     accepted: str = Field("Diterima", description="Accepted originals with their receipts, a folder a month.")
     refused: str = Field("Ditolak", description="Refused files, each with the reason beside it.")
 
-    @field_validator("*")
+    also: dict[str, FolderTimes] = Field(
+        default_factory=dict, description="A further watched folder under the root; a network mount may stand there."
+    )
+
+    @property
+    def watched(self) -> dict[str, FolderTimes]:
+        """All watched folders by name, the first one first."""
+        return {self.approved: FolderTimes(), **self.also}
+
+    @field_validator("approved", "accepted", "refused")
     @classmethod
     def _one_plain_name(cls, name: str) -> str:
         if not name.strip() or name.startswith(".") or "/" in name or "\0" in name:
             raise ValueError("must be one plain folder name, without '/' and without a leading dot")
         return name
+
+    @field_validator("also")
+    @classmethod
+    def _plain_names(cls, also: dict[str, FolderTimes]) -> dict[str, FolderTimes]:
+        for name in also:
+            cls._one_plain_name(name)
+        return also
+
+    @model_validator(mode="after")
+    def _all_different(self) -> Self:
+        names = [name.casefold() for name in (self.approved, self.accepted, self.refused, *self.also)]
+        if len(set(names)) < len(names):
+            raise ValueError("every folder needs a name of its own")
+        return self
 
 
 class ApprovalSettings(BaseModel):
@@ -53,17 +90,25 @@ class IntakeSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     quiet_for_s: float = Field(
-        1.0, gt=0, description="A file is complete when nobody writes it and it was unchanged so long."
+        1.0, ge=0, description="A file is complete when nobody writes it and it was unchanged so long."
     )
     quiet_without_lease_s: float = Field(
         10.0, gt=0, description="The same where the kernel cannot say whether somebody writes it (network mounts)."
+    )
+    incomplete_wait_s: float = Field(
+        120.0,
+        ge=0,
+        description="How long a file whose end is missing may stay unchanged before it is looked at as it is.",
     )
     folder_quiet_s: float = Field(
         3.0, gt=0, description="A dropped folder is complete when all in it was unchanged so long."
     )
     sidecar_wait_s: float = Field(30.0, ge=0, description="How long a media file and its sidecar wait for each other.")
     empty_folder_wait_s: float = Field(300.0, ge=0, description="How long an empty folder may wait for its files.")
-    rescan_every_s: float = Field(30.0, gt=0, description="The watched folder is looked through at least so often.")
+    rescan_every_s: float = Field(300.0, gt=0, description="The watched folder is looked through at least so often.")
+    canary_every_s: float = Field(
+        60.0, gt=0, description="How often the hub drops a hidden file itself, to see whether drops are noticed."
+    )
     poll_every_s: float = Field(
         5.0, gt=0, description="The same where the kernel announces no changes (network mounts)."
     )

@@ -5,23 +5,32 @@ Nothing is overwritten. What belongs together moves anchor last, so after a cras
 
 from __future__ import annotations
 
-import json
+import errno
 import os
 import re
-import secrets
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from hub.api import Clock, Sha256
-from hub.api.files import fsync_folder, sha256_of, write_atomically
-from hub.intake.moves import rename_without_replacing
+from hub.api.files import sha256_of, write_atomically
+from hub.intake.desk import RefusedDrop
+from hub.intake.ferry import Brought, bring, brought, leave
+from hub.intake.moves import (
+    CannotMove,
+    make_durable,
+    may_not_move,
+    move,
+    rename_without_replacing,
+    write_whole,
+)
 from hub.intake.names import display_name, free_names, is_ignored, is_numbered_from, reason_name, receipt_name
+from hub.intake.refusals import Group, RefusedMove, Refusing, drop_document, read_drop, read_plan, write_plan
 from hub.intake.settings import FolderNames
 from hub.messages import Catalogue, Refusal
 
@@ -29,103 +38,100 @@ HALF_WRITTEN_S = 600.0
 _TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.tmp")  # of write_atomically
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedMove:
-    """A refusal on its way to Ditolak, kept in a file until the desk knows of it."""
-
-    name: str  # display-safe
-    reason: str
-    digests: frozenset[Sha256]
-    moves: tuple[tuple[str, str, int], ...]  # from, to, inode; the anchor last
-    plan: Path
-
-
-class CannotMove(Exception):
-    """The file stays where it is; `why` is for a person."""
-
-    def __init__(self, why: Refusal) -> None:
-        super().__init__(str(why))
-        self.why = why
-
-
 class Shelf:
-    """People's folders under one root. Every method blocks: use a thread."""
+    """People's folders under one root. Every method blocks: use a thread.
+
+    A drop stands in a watched folder, `inbox`, which may be on another file system than the rest.
+    """
 
     def __init__(
-        self, root: Path, plans: Path, folders: FolderNames, *, clock: Clock, zone: ZoneInfo, catalogue: Catalogue
+        self,
+        root: Path,
+        plans: Path,
+        folders: FolderNames,
+        *,
+        reserve_bytes: int,
+        clock: Clock,
+        zone: ZoneInfo,
+        catalogue: Catalogue,
     ) -> None:
-        self.inbox = root / folders.approved
+        self.root = root
+        self.inboxes = [root / name for name in folders.watched]
         self.accepted = root / folders.accepted
         self.refused = root / folders.refused
-        self._folders = folders
         self._plans = plans
+        self._reserve = reserve_bytes
         self._clock = clock
         self._zone = zone
         self._catalogue = catalogue
+        self._stuck: list[Brought] = []
         self._naming = threading.Lock()  # two at once must not choose the same free name
 
     def prepare(self) -> None:
-        for folder in (self.inbox, self.accepted, self.refused, self._plans):
-            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (*self.inboxes, self.accepted, self.refused, self._plans):
+            with _tolerating_a_mount_that_is_away(folder in self.inboxes[1:]):
+                folder.mkdir(parents=True, exist_ok=True)
 
     def sweep(self) -> None:
         """Clear away texts that a crash left half-written; only at start, when nobody else writes here."""
-        for folder in (self.inbox, self.refused, self._plans):
+        for folder in (*self.inboxes, self.refused, self._plans):
             _sweep(folder, older_than_s=0.0)
         for folder in self.accepted.glob("*/"):  # receipts are brought up to date there meanwhile
             _sweep(folder, older_than_s=HALF_WRITTEN_S)
 
-    def accept(self, names: Sequence[str], receipt: str) -> Path:
+    def accept(self, inbox: Path, names: Sequence[str], receipt: str) -> Path:
         """Move to this month's folder, receipt first; returns where the anchor (the last name) stands now.
 
         Raises: CannotMove, FileNotFoundError, OSError of a full or failing disk.
         """
-        folder = self.accepted / f"{self._clock.now().astimezone(self._zone):%Y-%m}"
-        with self._naming:
-            folder.mkdir(parents=True, exist_ok=True)
-            targets = free_names(names, lambda name: os.path.lexists(folder / name))
-            receipt_path = folder / receipt_name(targets[-1])
-            write_atomically(receipt_path, receipt)
-            try:
-                for name, target in zip(names, targets, strict=True):
-                    _move(self.inbox / name, folder / target)
-            except BaseException:
-                receipt_path.unlink(missing_ok=True)
+        try:
+            return self._accept(inbox, names, receipt)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
                 raise
-        self._moved(names, folder)
-        return folder / targets[-1]
+        return self._accept_brought(self._bring(inbox, names, self.accepted, {"accept": receipt}))
 
-    def refuse(self, names: Sequence[str], *, name: str, reason: str, digests: frozenset[Sha256]) -> RefusedMove:
-        """Move to Ditolak with the reason; call `forget` when the desk knows. Raises: as `accept`."""
-        with self._naming:
-            self.refused.mkdir(exist_ok=True)  # somebody may have tidied it away
-            targets = free_names(names, self._taken_in_refused)
-            inodes = [(self.inbox / n).lstat().st_ino for n in names]
-            move = RefusedMove(
-                name=name,
-                reason=reason,
-                digests=digests,
-                moves=tuple(zip(names, targets, inodes, strict=True)),
-                plan=self._plans / f"{secrets.token_hex(8)}.json",
-            )
-            write_atomically(move.plan, json.dumps(_plan_document(move)))
-            self._carry_out(move)
-        self._moved(names, self.refused)
-        return move
+    def refuse(self, inbox: Path, drops: Sequence[Refusing]) -> Group:
+        """Move them to Ditolak, each with its reason; call `forget` when the desk knows of those that were moved.
 
-    def unfinished(self) -> list[RefusedMove]:
-        """Refusals that a crash interrupted, carried out now; the desk may or may not know them."""
-        found = []
+        Raises: OSError of a full or failing disk, when none could be begun.
+        """
+        group = self._refuse(inbox, drops)
+        for drop in drops:
+            if _is_elsewhere(group.failed.get(drop.names[-1])):
+                group = self._refuse_from_elsewhere(inbox, drop, group)
+        return group
+
+    def finish(self) -> list[Group]:
+        """What a crash interrupted is carried out now, at start; the desk may or may not know of these refusals."""
+        groups = []
         for path in sorted(self._plans.glob("*.json")):
-            move = _read_plan(path)
-            with suppress(CannotMove, OSError), self._naming:
-                self._carry_out(move)
-                self._moved([name for name, _, _ in move.moves], self.refused)
-                found.append(move)
-        return found
+            inbox, moves = read_plan(path, inbox=self.inboxes[0])
+            with suppress(OSError), self._naming:
+                groups.append(self._carry_out(path, inbox, moves))
+        self._stuck = [*brought(self.accepted), *brought(self.refused)]
+        return groups + self.finish_stuck()
 
-    def forget(self, move: RefusedMove) -> None:
-        move.plan.unlink(missing_ok=True)
+    @property
+    def stuck(self) -> bool:
+        """Whether something was brought over and could not go on."""
+        return bool(self._stuck)
+
+    def finish_stuck(self) -> list[Group]:
+        """What was brought over from another file system, and could not go on then (a full disk), goes on now."""
+        groups, stuck = [], self._stuck
+        self._stuck = []
+        for one in stuck:
+            with suppress(CannotMove, OSError):
+                if "accept" in one.then:
+                    self._accept_brought(one)
+                else:
+                    groups.append(self._refuse_brought(one))
+        return [group for group in groups if group.plans]
+
+    def forget(self, group: Group) -> None:
+        for plan in group.plans:
+            plan.unlink(missing_ok=True)
 
     def find_accepted(self, name: str, digests: frozenset[Sha256]) -> Path | None:
         """Where an accepted drop stands that was moved just before a crash."""
@@ -136,9 +142,9 @@ class Shelf:
                         return path
         return None
 
-    def note_beside(self, name: str, reason: str) -> bool:
+    def note_beside(self, inbox: Path, name: str, reason: str) -> bool:
         """Say beside a file that stays in the watched folder why it does; False when these words stand there."""
-        path = self.inbox / reason_name(name)
+        path = inbox / reason_name(name)
         text = self._catalogue(
             "Not yet processed: {name}\n\nReason:\n{reason}\n\nThis text disappears when the problem is solved.\n",
             name=display_name(name),
@@ -150,47 +156,132 @@ class Shelf:
         write_atomically(path, text)
         return True
 
-    def clear_note(self, name: str) -> None:
-        with suppress(OSError):
-            (self.inbox / reason_name(name)).unlink()
+    def _accept(self, inbox: Path, names: Sequence[str], receipt: str) -> Path:
+        folder = self.accepted / f"{self._clock.now().astimezone(self._zone):%Y-%m}"
+        with self._naming:
+            folder.mkdir(parents=True, exist_ok=True)
+            targets = free_names(names, lambda name: os.path.lexists(folder / name))
+            receipt_path = folder / receipt_name(targets[-1])
+            write_atomically(receipt_path, receipt)
+            try:
+                for name, target in zip(names, targets, strict=True):
+                    move(inbox / name, folder / target)
+            except BaseException:
+                receipt_path.unlink(missing_ok=True)
+                raise
+        for name in names:
+            _clear_note(inbox, name)
+        make_durable((), (folder, inbox))
+        return folder / targets[-1]
+
+    def _bring(self, inbox: Path, names: Sequence[str], target: Path, then: dict[str, Any]) -> Brought:
+        try:
+            return bring(inbox, names, target, then=then, reserve_bytes=self._reserve)
+        except Refusal as why:
+            raise CannotMove(why) from why
+        except PermissionError as error:
+            raise may_not_move(error) from error
+
+    def _accept_brought(self, one: Brought) -> Path:
+        try:
+            path = self._accept(one.folder, one.names, one.then["accept"]) if one.names else one.folder
+        except (CannotMove, OSError):
+            self._stuck.append(one)
+            raise
+        leave(one.folder)
+        return path
+
+    def _refuse_brought(self, one: Brought) -> Group:
+        drop = read_drop(one.then["refuse"])
+        group = Group(plans=(), moved=(), failed={})
+        try:
+            if one.names:
+                group = self._refuse(one.folder, [Refusing(names=one.names, drop=drop)])
+        finally:
+            if one.names and not group.moved:
+                self._stuck.append(one)
+        leave(one.folder)
+        return group
+
+    def _refuse(self, inbox: Path, drops: Sequence[Refusing]) -> Group:
+        with self._naming:
+            self.refused.mkdir(exist_ok=True)  # somebody may have tidied it away
+            chosen: set[str] = set()
+            moves, gone = [], dict[str, Exception]()
+            for one in drops:
+                try:
+                    moves.append(self._planned(inbox, one, chosen))
+                except OSError as error:
+                    gone[one.names[-1]] = error
+            if not moves:
+                return Group(plans=(), moved=(), failed=gone)
+            group = self._carry_out(write_plan(self._plans, inbox, moves), inbox, moves)
+        return replace(group, failed={**group.failed, **gone})
+
+    def _refuse_from_elsewhere(self, inbox: Path, one: Refusing, group: Group) -> Group:
+        """The group with this drop, brought over from another file system and refused from there."""
+        anchor = one.names[-1]
+        try:
+            own = self._refuse_brought(self._bring(inbox, one.names, self.refused, {"refuse": drop_document(one.drop)}))
+        except (CannotMove, OSError) as error:
+            return replace(group, failed={**group.failed, anchor: error})
+        failed = {name: why for name, why in group.failed.items() if name != anchor}
+        return Group(
+            plans=(*group.plans, *own.plans), moved=(*group.moved, *own.moved), failed={**failed, **own.failed}
+        )
+
+    def _planned(self, inbox: Path, one: Refusing, chosen: set[str]) -> RefusedMove:
+        """Where it goes; `chosen` are the names that others of its group will have taken."""
+        targets = free_names(one.names, lambda name: name in chosen or self._taken_in_refused(name))
+        chosen.update(*((name, reason_name(name)) for name in targets))
+        inodes = [(inbox / name).lstat().st_ino for name in one.names]
+        return RefusedMove(drop=one.drop, moves=tuple(zip(one.names, targets, inodes, strict=True)))
 
     def _taken_in_refused(self, name: str) -> bool:
         return os.path.lexists(self.refused / name) or os.path.lexists(self.refused / reason_name(name))
 
-    def _carry_out(self, move: RefusedMove) -> None:
-        reason_path = self.refused / reason_name(move.moves[-1][1])
+    def _carry_out(self, plan: Path, inbox: Path, moves: Sequence[RefusedMove]) -> Group:
+        """Move what still stands there, and make all of it durable at once."""
+        moved, failed = list[RefusedMove](), dict[str, Exception]()
+        for one in moves:
+            try:
+                self._move_with_reason(inbox, one)
+                moved.append(one)
+            except (CannotMove, OSError) as error:
+                failed[one.moves[-1][0]] = error
+        reasons = [self.refused / reason_name(one.moves[-1][1]) for one in moved]
+        make_durable(reasons, (self.refused, inbox))
+        return Group(plans=(plan,), moved=tuple(one.drop for one in moved), failed=failed)
+
+    def _move_with_reason(self, inbox: Path, refusal: RefusedMove) -> None:
+        reason_path = self.refused / reason_name(refusal.moves[-1][1])
         done: list[tuple[Path, Path]] = []
         try:
-            write_atomically(reason_path, self._reason_text(move))
-            for name, target, inode in move.moves:
-                source = self.inbox / name
+            write_whole(reason_path, self._reason_text(inbox, refusal.drop))
+            for name, target, inode in refusal.moves:
+                source = inbox / name
                 if _inode(source) == inode:
-                    _move(source, self.refused / target)
+                    move(source, self.refused / target)
                     done.append((self.refused / target, source))
         except (CannotMove, OSError):
             reason_path.unlink(missing_ok=True)
-            for moved, source in done:
+            for gone, source in done:
                 with suppress(OSError):
-                    rename_without_replacing(moved, source)
-            move.plan.unlink(missing_ok=True)
+                    rename_without_replacing(gone, source)
             raise
+        for name, _, _ in refusal.moves:
+            _clear_note(inbox, name)
 
-    def _reason_text(self, move: RefusedMove) -> str:
+    def _reason_text(self, inbox: Path, drop: RefusedDrop) -> str:
         when = self._clock.now().astimezone(self._zone)
         return self._catalogue(
             "Not accepted: {name}\nTime: {when}\n\nReason:\n{reason}\n\nWhen it is corrected, drag the file (with its "
             "sidecar, if it has one) back into the folder {folder}. This text need not be removed.\n",
-            name=move.name,
+            name=drop.name,
             when=f"{when:%d-%m-%Y %H:%M} {when.tzname()}",
-            reason=move.reason,
-            folder=self._folders.approved,
+            reason=drop.reason,
+            folder=(inbox if inbox in self.inboxes else self.inboxes[0]).name,
         )
-
-    def _moved(self, names: Sequence[str], folder: Path) -> None:
-        for name in names:
-            self.clear_note(name)
-        fsync_folder(folder)
-        fsync_folder(self.inbox)
 
 
 def _sweep(folder: Path, *, older_than_s: float) -> None:
@@ -200,19 +291,23 @@ def _sweep(folder: Path, *, older_than_s: float) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _move(source: Path, target: Path) -> None:
+def _clear_note(inbox: Path, name: str) -> None:
+    with suppress(OSError):
+        (inbox / reason_name(name)).unlink()
+
+
+def _is_elsewhere(error: Exception | None) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EXDEV
+
+
+@contextmanager
+def _tolerating_a_mount_that_is_away(further: bool) -> Iterator[None]:
+    """Without the first watched folder there is no intake; a further one is taken up when it is there."""
     try:
-        rename_without_replacing(source, target)
-    except (FileNotFoundError, FileExistsError):
-        raise
-    except OSError as error:
-        raise CannotMove(
-            Refusal(
-                "The hub may not move this file out of the folder ({error}). Please move it away yourself, or ask the "
-                "technician to correct the permissions of the folder. The hub tries again by itself.",
-                error=error.strerror,
-            )
-        ) from error
+        yield
+    except OSError:
+        if not further:
+            raise
 
 
 def _inode(path: Path) -> int | None:
@@ -225,19 +320,3 @@ def _inode(path: Path) -> int | None:
 def _digests_in(path: Path) -> set[Sha256]:
     files = [path] if path.is_file() else [inner for inner in path.iterdir() if inner.is_file()]
     return {sha256_of(file) for file in files if not file.is_symlink()}
-
-
-def _plan_document(move: RefusedMove) -> dict[str, Any]:
-    return {"name": move.name, "reason": move.reason, "digests": sorted(move.digests), "moves": move.moves}
-
-
-def _read_plan(path: Path) -> RefusedMove:
-    """The hub's own file, written atomically in its own folder: trusted."""
-    document = json.loads(path.read_text(encoding="utf-8"))
-    return RefusedMove(
-        name=document["name"],
-        reason=document["reason"],
-        digests=frozenset(map(Sha256, document["digests"])),
-        moves=tuple((source, target, inode) for source, target, inode in document["moves"]),
-        plan=path,
-    )

@@ -77,7 +77,7 @@ Prioritas: biasa
 
 def ship_welcome(inbox: Path, folders: FolderNames, level: ApprovalLevel) -> None:
     """Put the two texts there when they are missing or out of date. Blocks. Raises: OSError."""
-    names = folders.model_dump()
+    names = {"approved": inbox.name, "accepted": folders.accepted, "refused": folders.refused}
     for name, text in (
         (README_NAME, _README.format(proof=_PROOF[level], **names)),
         (EXAMPLE_NAME, _EXAMPLE),

@@ -16,7 +16,7 @@ import pytest
 import structlog
 
 from hub.api import ItemNumber, Sha256
-from hub.intake.desk import Accepted, Refused, Submission, Verdict
+from hub.intake.desk import Accepted, Refused, RefusedDrop, Submission, Verdict
 from hub.intake.service import Intake
 from hub.intake.settings import ApprovalLevel, ApprovalSettings, FolderNames, IntakeSettings
 from hub.intake.sidecar import WithdrawalNote
@@ -86,8 +86,11 @@ class MemoryDesk:
         self.open.discard((name, digests))
         self.placed.append((name, target))
 
-    async def refused(self, name: str, reason: str, digests: frozenset[Sha256]) -> None:
-        self.refusals.append((name, reason))
+    def glance(self, head: bytes) -> str | None:
+        return "bukan media" if head.startswith(b"SAMPAH") else None
+
+    async def refused(self, drops: Sequence[RefusedDrop]) -> None:
+        self.refusals += [(drop.name, drop.reason) for drop in drops]
 
     async def open_arrivals(self) -> Sequence[tuple[str, frozenset[Sha256]]]:
         return sorted(self.open, key=lambda pair: pair[0])

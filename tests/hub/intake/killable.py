@@ -19,7 +19,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
 from conftest import Place  # noqa: E402
 
 from hub.api import ItemNumber, Sha256  # noqa: E402
-from hub.intake.desk import Accepted, Refused, Submission, Verdict  # noqa: E402
+from hub.intake.desk import Accepted, Refused, RefusedDrop, Submission, Verdict  # noqa: E402
 from hub.intake.settings import ApprovalLevel  # noqa: E402
 from hub.intake.sidecar import WithdrawalNote  # noqa: E402
 
@@ -60,8 +60,12 @@ class DurableDesk:
     async def put_away(self, name: str, digests: frozenset[Sha256], target: Path | None) -> None:
         self._db.execute("UPDATE items SET open=0, target=? WHERE digests=?", (str(target), _key(digests)))
 
-    async def refused(self, name: str, reason: str, digests: frozenset[Sha256]) -> None:
-        self._db.execute("INSERT OR REPLACE INTO refusals VALUES (?, ?)", (name, reason))
+    def glance(self, head: bytes) -> str | None:
+        return "memang ditolak" if head.startswith(b"tolak") else None
+
+    async def refused(self, drops: Sequence[RefusedDrop]) -> None:
+        rows = [(drop.name, drop.reason) for drop in drops]
+        self._db.executemany("INSERT OR REPLACE INTO refusals VALUES (?, ?)", rows)
 
     async def open_arrivals(self) -> Sequence[tuple[str, frozenset[Sha256]]]:
         rows = self._db.execute("SELECT name, digests FROM items WHERE open").fetchall()
@@ -81,7 +85,19 @@ def die_at_some_line(after_lines: int) -> None:
     def trace(frame: object, event: str, argument: object) -> object:
         nonlocal left
         code = frame.f_code.co_filename  # type: ignore[attr-defined]
-        if not code.endswith(("shelf.py", "handling.py", "claim.py", "moves.py", "killable.py", "files.py")):
+        if not code.endswith(
+            (
+                "shelf.py",
+                "handling.py",
+                "claim.py",
+                "moves.py",
+                "killable.py",
+                "files.py",
+                "ferry.py",
+                "refusals.py",
+                "folder.py",
+            )
+        ):
             return None
         left -= 1
         if left <= 0:
