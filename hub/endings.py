@@ -5,6 +5,7 @@ Two parts of the hub ask: intake, before it takes a dropped file, and the probe,
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,8 +63,8 @@ def unwritten_end(fd: int) -> Missing | None:
 def _data_from(fd: int, offset: int) -> int | None:
     try:
         return os.lseek(fd, offset, os.SEEK_DATA)
-    except OSError:  # ENXIO: no data from here on
-        return None
+    except OSError as error:
+        return None if error.errno == errno.ENXIO else offset  # it does not tell holes: all counts as data
 
 
 def _container_at(head: bytes) -> str:

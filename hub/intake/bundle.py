@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePath
+from typing import NamedTuple
 
-from hub.intake.names import display_name, is_ignored, is_partial, same_name_key
+from hub.intake.names import display_name, is_ignored, is_partial, same_name_key, stem_of
 from hub.messages import Refusal
 
 SIDECAR_ENDINGS = (".txt", ".json")
@@ -20,8 +20,7 @@ class BundleKind(StrEnum):
     TEXT = "text"  # a lone text: a withdrawal note, or a sidecar whose media is not there
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):  # thousands of them are compared in every round
     name: str  # as the system gives it
     is_folder: bool
 
@@ -48,7 +47,8 @@ class FolderContent:
 
 def group(entries: Sequence[Entry]) -> list[Bundle]:
     """The bundles in a listing of the watched folder; ignored names are in none."""
-    uploads = {same_name_key(_stem_of_upload(e.name)) for e in entries if not e.is_folder and is_partial(e.name)}
+    targets = [stem_of(entry.name) for entry in entries if not entry.is_folder and is_partial(entry.name)]
+    uploads = {key for target in targets for key in (same_name_key(target), _stem(target))}
     wanted = [entry for entry in entries if not is_ignored(entry.name)]
     folders = [Bundle(kind=BundleKind.FOLDER, anchor=entry.name) for entry in wanted if entry.is_folder]
     return folders + _group_files(sorted(entry.name for entry in wanted if not entry.is_folder), uploads)
@@ -69,9 +69,9 @@ def folder_content(entries: Sequence[Entry], *, max_files: int) -> FolderContent
 def _group_files(names: Sequence[str], uploads: set[str]) -> list[Bundle]:
     texts = [name for name in names if _is_text(name)]
     media = [name for name in names if not _is_text(name)]
-    by_full_name = {same_name_key(name): name for name in media}
+    by_full_name = {same_name_key(name): name for name in media} if texts else {}
     by_stem: dict[str, list[str]] = defaultdict(list)
-    for name in media:
+    for name in media if texts else ():
         by_stem[_stem(name)].append(name)
     owners: dict[str, list[str]] = {text: _owners(text, by_full_name, by_stem) for text in texts}
     clashes = _clashes(owners)
@@ -139,9 +139,7 @@ def _media_bundle(name: str, sidecar: str | None) -> Bundle:
 
 
 def _text_bundle(text: str, uploads: set[str]) -> Bundle:
-    stem = _stem(text)
-    awaited = any(upload == stem or _stem(upload) == stem for upload in uploads)
-    return Bundle(kind=BundleKind.TEXT, anchor=text, awaited=awaited)
+    return Bundle(kind=BundleKind.TEXT, anchor=text, awaited=_stem(text) in uploads)
 
 
 def _folder_problem(
@@ -166,9 +164,4 @@ def _is_text(name: str) -> bool:
 
 
 def _stem(name: str) -> str:
-    return same_name_key(PurePath(name).stem)
-
-
-def _stem_of_upload(name: str) -> str:
-    """`clip.mp4.part` is on its way to `clip.mp4`."""
-    return PurePath(name).stem
+    return same_name_key(stem_of(name))

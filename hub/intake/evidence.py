@@ -29,6 +29,16 @@ class Evidence:
     mtime_ns: int
     ctime_ns: int
 
+    def holds_for(self, status: os.stat_result) -> bool:
+        """Whether this look saw the same; asked for thousands of files in every round."""
+        return (
+            self.ctime_ns == status.st_ctime_ns
+            and self.inode == status.st_ino
+            and self.size == status.st_size
+            and self.mtime_ns == status.st_mtime_ns
+            and self.device == status.st_dev
+        )
+
 
 class Lease(StrEnum):
     """What the kernel says about writers (fcntl(2), F_SETLEASE)."""

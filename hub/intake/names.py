@@ -11,7 +11,6 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
 from pathlib import PurePath
 
 RECEIPT_SUFFIX = ".tanda-terima.txt"
@@ -22,22 +21,15 @@ EXAMPLE_NAME = "contoh-info.txt"
 NAME_BYTES = 255  # of ext4, XFS, btrfs
 ARCHIVE_NAME_BYTES = 120
 
-PARTIAL_PATTERNS = ("*.part", "*.filepart", "*.tmp", "*.crdownload", "*.partial", "*.!ut", ".syncthing*", "~syncthing*")
-IGNORED_PATTERNS = (
-    *PARTIAL_PATTERNS,
-    ".*",
-    "~$*",
-    "thumbs.db",
-    "desktop.ini",
-    "@eadir",
-    "$recycle.bin",
-    "system volume information",
-    "lost+found",
-    f"*{RECEIPT_SUFFIX}",
-    f"*{REASON_SUFFIX}",
-    README_NAME.casefold(),
-    EXAMPLE_NAME.casefold(),
-)
+# Matched against `same_name_key`, so all of it is in small letters.
+_PARTIAL_BEGINNINGS = (".syncthing", "~syncthing")
+_PARTIAL_ENDINGS = (".part", ".filepart", ".tmp", ".crdownload", ".partial", ".!ut")
+_IGNORED_BEGINNINGS = (".", "~$", *_PARTIAL_BEGINNINGS)
+_IGNORED_ENDINGS = (*_PARTIAL_ENDINGS, RECEIPT_SUFFIX, REASON_SUFFIX)
+_IGNORED_NAMES = frozenset({
+    "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information", "lost+found",
+    README_NAME.casefold(), EXAMPLE_NAME.casefold(),
+})  # fmt: skip
 
 _FORBIDDEN = frozenset('%\\<>:"/|?*')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?$")
@@ -47,6 +39,8 @@ _LONGEST_EXTENSION = 16
 
 def display_text(text: str) -> str:
     """The text for people's eyes: one line, NFC, without control, bidi and other invisible characters."""
+    if text.isascii() and text.isprintable():
+        return text.strip()
     spaced = "".join(" " if c in "\t\n\r\v\f\x85\u2028\u2029\xa0" else c for c in unicodedata.normalize("NFC", text))
     return "".join(c for c in spaced if unicodedata.category(c) not in _HIDDEN_CATEGORIES).strip()
 
@@ -69,17 +63,27 @@ def archive_name(name: str) -> str:
 
 def is_ignored(name: str) -> bool:
     """Whether this entry of the watched folder is nobody's drop: temporary, hidden, made by a system or by the hub."""
-    return _matches(name, IGNORED_PATTERNS)
+    key = same_name_key(name)  # not a pattern: this is asked for every entry in every round
+    return key.startswith(_IGNORED_BEGINNINGS) or key.endswith(_IGNORED_ENDINGS) or key in _IGNORED_NAMES
 
 
 def is_partial(name: str) -> bool:
     """Whether the name says that an upload is still going on."""
-    return _matches(name, PARTIAL_PATTERNS)
+    key = same_name_key(name)
+    return key.startswith(_PARTIAL_BEGINNINGS) or key.endswith(_PARTIAL_ENDINGS)
 
 
 def same_name_key(name: str) -> str:
     """Equal for names that Windows or a Mac would take for the same."""
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def stem_of(name: str) -> str:
+    """The name without its last ending: `clip.mp4.part` is on its way to `clip.mp4`."""
+    at = name.rfind(".")
+    return name[:at] if 0 < at < len(name) - 1 else name
 
 
 def receipt_name(name: str) -> str:
@@ -133,11 +137,6 @@ def fit(name: str, limit: int) -> str:
         return name
     stem, extension = _split(name)
     return _cut(stem, limit - len(os.fsencode(extension))).rstrip(" .") + extension
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    folded = same_name_key(name)
-    return any(fnmatchcase(folded, pattern) for pattern in patterns)
 
 
 def _numbered_together(names: Sequence[str], number: int) -> list[str]:

@@ -1,14 +1,15 @@
-"""Is a dropped file complete? By evidence: nobody has it open for writing, and it was unchanged for a while."""
+"""Is a dropped file complete? By evidence: nobody writes it, it was unchanged for a while, and its end is there."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from hub.api import Clock
+from hub.endings import Missing, missing_end, unwritten_end
 from hub.intake.evidence import (
     Evidence,
     Lease,
@@ -21,10 +22,11 @@ from hub.intake.evidence import (
     refuse_second_names,
 )
 from hub.intake.settings import IntakeSettings
-from hub.intake.watcher import is_silent_filesystem
+from hub.intake.watcher import filesystem_kind, is_silent_filesystem
 from hub.messages import Refusal
 
 WRITER_RECHECK_S = 1.0
+_HOLES_FOR_ZEROS = ("zfs",)  # there a hole may be silence that was really written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +65,19 @@ class Unreadable:
 Look = Settled | Busy | Unusable | Unreadable
 
 
+@dataclass(slots=True, kw_only=True)
+class _Memory:
+    """What is known of a file for as long as its evidence holds."""
+
+    evidence: Evidence
+    since: float  # monotonic
+    verdict: Settled | Unusable | None = None
+    end_seen: bool = False  # its end was looked for
+    missing: Missing | None = None
+
+
 class Settler:
-    """Remembers since when each dropped file is unchanged. Blocks: use a thread."""
+    """Remembers since when each dropped file is unchanged, and what was found. Blocks: use a thread."""
 
     def __init__(
         self, inbox: Path, settings: IntakeSettings, clock: Clock, *, on_lease_unknown: Callable[[Parts], None]
@@ -73,51 +86,90 @@ class Settler:
         self._settings = settings
         self._clock = clock
         self._on_lease_unknown = on_lease_unknown
-        self._seen: dict[Parts, tuple[Evidence, float]] = {}
+        self._seen: dict[Parts, _Memory] = {}
         self.trust_lease = True  # a network mount answers for its own client only
 
-    def look(self, parts: Parts) -> Look:
-        """What the file looks like now. Raises: FileNotFoundError, other OSError."""
-        status = self._inbox.joinpath(*parts).lstat()
-        evidence = evidence_of(status)
-        quiet_since = self._quiet_since(parts, evidence)
-        rest = self._settings.quiet_for_s - (self._clock.monotonic() - quiet_since)
-        if rest > 0:
-            return Busy(why=Refusal("It has only just arrived."), again_in_s=rest)
+    def look(self, parts: Parts, status: os.stat_result | None = None) -> Look:
+        """What the file looks like now; `status` is a fresh lstat of it. Raises: FileNotFoundError, other OSError."""
+        status = status or self._inbox.joinpath(*parts).lstat()
+        memory = self._memory_of(parts, status)
+        if memory.verdict is not None:
+            return memory.verdict
+        if waiting := self._too_early(memory):
+            return waiting
         try:
             refuse_odd_kinds(status)
-            return self._look_inside(parts, evidence, quiet_since)
+            found = self._look_inside(parts, memory)
         except PermissionError:
-            return Unreadable(why=_not_ours(), evidence=evidence)
+            return Unreadable(why=_not_ours(), evidence=memory.evidence)
         except Refusal as why:
-            return Unusable(why=why, evidence=evidence)
+            found = Unusable(why=why, evidence=memory.evidence)
+        if not isinstance(found, Busy):
+            memory.verdict = found
+        return found
 
-    def forget_all_but(self, present: set[Parts]) -> None:
-        for parts in self._seen.keys() - present:
+    def forget_all_but(self, present: Set[str]) -> None:
+        """Forget the files of drops that are gone; `present` are the names in the watched folder."""
+        for parts in [parts for parts in self._seen if parts[0] not in present]:
             del self._seen[parts]
 
-    def _quiet_since(self, parts: Parts, evidence: Evidence) -> float:
+    def _memory_of(self, parts: Parts, status: os.stat_result) -> _Memory:
         known = self._seen.get(parts)
-        if known is None or known[0] != evidence:
-            known = self._seen[parts] = (evidence, self._clock.monotonic())
-        return known[1]
+        if known is None or not known.evidence.holds_for(status):
+            known = self._seen[parts] = _Memory(evidence=evidence_of(status), since=self._clock.monotonic())
+        return known
 
-    def _look_inside(self, parts: Parts, evidence: Evidence, quiet_since: float) -> Look:
+    def _too_early(self, memory: _Memory) -> Busy | None:
+        """Without opening it: it changed a moment ago, or the end that it lacked may still come."""
+        rest = self._settings.quiet_for_s - self._quiet_for_s(memory)
+        if rest > 0:
+            return Busy(why=Refusal("It has only just arrived."), again_in_s=rest)
+        rest = self._settings.incomplete_wait_s - self._quiet_for_s(memory)
+        return Busy(why=_lacks_its_end(memory.missing), again_in_s=rest) if memory.missing and rest > 0 else None
+
+    def _look_inside(self, parts: Parts, memory: _Memory) -> Settled | Busy | Unusable:
         with opened(self._inbox, parts) as fd:
             status = os.fstat(fd)
-            if evidence_of(status) != evidence:
+            if not memory.evidence.holds_for(status):
                 return Busy(why=Refusal("It is changing."), again_in_s=self._settings.quiet_for_s)
-            lease = ask_for_writers(fd) if self.trust_lease else Lease.UNKNOWN
+            if waiting := self._ask_for_writers(fd, parts, memory, status):
+                return waiting
+            self._refuse_sizes(status.st_size)
+            refuse_second_names(status)
+            if waiting := self._look_at_end(fd, memory):
+                return waiting
+        return Settled(parts=parts, evidence=memory.evidence, quiet_since=memory.since)
+
+    def _ask_for_writers(self, fd: int, parts: Parts, memory: _Memory, status: os.stat_result) -> Busy | None:
+        lease = ask_for_writers(fd) if self.trust_lease else Lease.UNKNOWN
         if lease is Lease.BUSY:
             return Busy(why=Refusal("It is still being written."), again_in_s=WRITER_RECHECK_S)
         if lease is Lease.UNKNOWN and self.trust_lease:
             self._on_lease_unknown(parts)
-        longer = self._settings.quiet_without_lease_s - (self._clock.monotonic() - quiet_since)
-        if longer > 0 and (lease is Lease.UNKNOWN or not evidence.size):  # some programs create first, write later
-            return Busy(why=Refusal("It may still be arriving."), again_in_s=longer)
-        self._refuse_sizes(evidence.size)
-        refuse_second_names(status)
-        return Settled(parts=parts, evidence=evidence, quiet_since=quiet_since)
+        # Some programs create first and write later; some link the finished upload to its name, then unlink the other.
+        doubtful = lease is Lease.UNKNOWN or not status.st_size or status.st_nlink > 1
+        longer = self._settings.quiet_without_lease_s - self._quiet_for_s(memory)
+        return Busy(why=Refusal("It may still be arriving."), again_in_s=longer) if doubtful and longer > 0 else None
+
+    def _look_at_end(self, fd: int, memory: _Memory) -> Busy | None:
+        """Looked for once; a file that lacks its end is given time. Then the probe says what is wrong with it.
+
+        Raises: Refusal when the rest was only reserved, which no probe could tell from black and silence.
+        """
+        if not memory.end_seen:
+            memory.missing = missing_end(fd) or unwritten_end(fd)
+            memory.end_seen = True
+        if waiting := self._too_early(memory):
+            return waiting
+        if memory.missing and unwritten_end(fd) and not filesystem_kind(self._inbox).startswith(_HOLES_FOR_ZEROS):
+            raise Refusal(
+                "Only part of this file arrived: its end is missing. Copy it again from where it was made, and wait "
+                "until the copy is finished."
+            )
+        return None
+
+    def _quiet_for_s(self, memory: _Memory) -> float:
+        return self._clock.monotonic() - memory.since
 
     def _refuse_sizes(self, size: int) -> None:
         if not size:
@@ -132,8 +184,10 @@ class Settler:
 
 def lease_problem(folder: Path) -> str | None:
     """For `siarhub check`: why the kernel cannot say whether somebody still writes a file in this folder."""
+    longer = "so files are taken only after a longer quiet time"
     if is_silent_filesystem(folder):
-        return f"{folder} is a network mount: files are taken only after a longer quiet time; a local folder is better"
+        kind = filesystem_kind(folder)
+        return f"{folder}: a network mount ({kind}) does not tell who writes, {longer}; a local folder is better"
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".siarhub-lease-") as file:
             answer = _lease_of(Path(file.name))
@@ -141,7 +195,7 @@ def lease_problem(folder: Path) -> str | None:
         return None  # whether the folder is writable is another check
     if answer is Lease.BUSY:  # we have it open for writing, so this is the right answer
         return None
-    return f"{folder}: this filesystem knows no leases, so files are taken only after a longer quiet time"
+    return f"{folder}: this filesystem knows no leases, {longer}"
 
 
 def _lease_of(path: Path) -> Lease:
@@ -151,6 +205,12 @@ def _lease_of(path: Path) -> Lease:
         return ask_for_writers(fd)
     finally:
         os.close(fd)
+
+
+def _lacks_its_end(missing: Missing) -> Refusal:
+    if missing.percent is None:
+        return Refusal("Its end has not arrived yet.")
+    return Refusal("Its end has not arrived yet: {percent} % is here.", percent=missing.percent)
 
 
 def _not_ours() -> Refusal:

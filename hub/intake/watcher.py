@@ -111,8 +111,12 @@ class Watcher:
 
 def is_silent_filesystem(folder: Path) -> bool:
     """Whether the folder is on a mount whose changes by others the kernel does not see (cifs, nfs, fuse ...)."""
-    kind = filesystem_of(folder, Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))
-    return kind.startswith(_SILENT_FILESYSTEMS)
+    return filesystem_kind(folder).startswith(_SILENT_FILESYSTEMS)
+
+
+def filesystem_kind(folder: Path) -> str:
+    """The type of the filesystem that holds the folder, such as ext4 or fuse.sshfs; "" when unknown."""
+    return filesystem_of(folder, Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))
 
 
 def filesystem_of(folder: Path, mountinfo: str) -> str:

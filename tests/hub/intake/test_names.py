@@ -17,7 +17,11 @@ from hub.intake.names import (
     receipt_name,
 )
 
-any_name = st.binary(min_size=1, max_size=255).filter(lambda b: b"/" not in b and b"\0" not in b).map(os.fsdecode)
+any_name = (
+    st.binary(min_size=1, max_size=255)
+    .filter(lambda b: b"/" not in b and b"\0" not in b and b not in (b".", b".."))
+    .map(os.fsdecode)
+)
 
 
 @settings(max_examples=200, deadline=None)
