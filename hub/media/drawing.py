@@ -52,7 +52,9 @@ def main(words: list[str]) -> None:
     # All that a decoder imports only while it works; in the jail it would be out of reach.
     import copy  # noqa: F401
 
-    from PIL import Image, ImageCms, ImageColor, ImagePalette, PngImagePlugin, TiffImagePlugin  # noqa: F401
+    from PIL import Image, ImageCms, ImageColor, ImagePalette, TiffImagePlugin  # noqa: F401
+
+    Image.preinit()  # `save` would do it
 
     decoder = getattr(import_module(DECODERS[one["container"]][0]), DECODERS[one["container"]][1])
     from hub.media import jail

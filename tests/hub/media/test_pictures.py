@@ -1,0 +1,415 @@
+"""Each kind of picture, dropped and transcoded for a screen, judged by the colours of single points."""
+
+import io
+import subprocess
+import zlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image, ImageCms, ImageDraw
+
+from hub.api import Asset, Fit, MediaKind, Pages, Rendition, VideoProfile
+from hub.media.pictures import draw
+from hub.media.probe import probe
+from hub.media.transcoder import Transcoder
+from hub.messages import Refusal
+
+SCREEN = VideoProfile(width=192, height=64, fit=Fit.FILL, still_s=0.4)
+RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 180, 60), (30, 60, 200), (230, 220, 40)
+CORNERS = (RED, GREEN, BLUE, YELLOW)  # top left, top right, bottom left, bottom right
+BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (128, 128, 128)
+
+Show = Callable[..., Awaitable[Rendition]]
+
+
+@pytest.fixture
+def show(tmp_path: Path, transcoder: Transcoder, asset_of: Callable[[Path], Awaitable[Asset]]) -> Show:
+    """Drop a file and make it for a screen."""
+
+    async def make(path: Path, profile: VideoProfile = SCREEN) -> Rendition:
+        (made,) = await transcoder.make(await asset_of(path), [profile])
+        assert isinstance(made, Rendition), made
+        return made
+
+    return make
+
+
+def picture(path: Path, at_s: float = 0.0) -> np.ndarray:
+    """One picture of a clip as a player shows it: rows, columns, RGB."""
+    command = ["ffmpeg", "-v", "error", "-ss", str(at_s), "-i", path, "-frames:v", "1", "-f", "image2pipe"]
+    data = subprocess.run([*command, "-c:v", "ppm", "-"], check=True, capture_output=True).stdout
+    return np.asarray(Image.open(io.BytesIO(data))).astype(int)
+
+
+def frames_of(path: Path) -> int:
+    command = ["ffprobe", "-v", "error", "-count_packets", "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0"]
+    return int(subprocess.run([*command, path], check=True, capture_output=True).stdout)
+
+
+def corners(path: Path, at_s: float = 0.0) -> list[tuple[int, ...]]:
+    """The colours in the middle of each quarter, rounded to those of CORNERS where they are near."""
+    shown = picture(path, at_s)
+    height, width = shown.shape[:2]
+    places = [(height // 4, width // 4), (height // 4, width * 3 // 4)]
+    places += [(height * 3 // 4, width // 4), (height * 3 // 4, width * 3 // 4)]
+    return [nearest(shown[place]) for place in places]
+
+
+def nearest(pixel: Sequence[int], tolerance: int = 14) -> tuple[int, ...]:
+    for colour in (*CORNERS, BLACK, WHITE, GREY):
+        if np.abs(np.array(pixel) - colour).max() <= tolerance:
+            return colour
+    return tuple(int(value) for value in pixel)
+
+
+def quarters(size: tuple[int, int] = (96, 64), mode: str = "RGB") -> Image.Image:
+    """A picture of four colours, so that any turn and any mirror shows."""
+    made = Image.new("RGB", size)
+    width, height = size
+    for (x, y), colour in zip(((0, 0), (1, 0), (0, 1), (1, 1)), CORNERS, strict=True):
+        box = (x * width // 2, y * height // 2, (x + 1) * width // 2 - 1, (y + 1) * height // 2 - 1)
+        ImageDraw.Draw(made).rectangle(box, fill=colour)
+    return made.quantize(8) if mode == "P" else made.convert(mode)
+
+
+KINDS: dict[str, tuple[str, dict[str, object]]] = {
+    "a.jpg": ("RGB", {"quality": 95}),
+    "progressive.jpg": ("RGB", {"quality": 95, "progressive": True}),
+    "a.png": ("RGB", {}),
+    "palette.png": ("P", {}),
+    "alpha.png": ("RGBA", {}),
+    "a.webp": ("RGB", {"quality": 95}),
+    "lossless.webp": ("RGBA", {"lossless": True}),
+    "a.gif": ("P", {}),
+    "a.bmp": ("RGB", {}),
+    "palette.bmp": ("P", {}),
+    "a.tif": ("RGB", {}),
+    "lzw.tif": ("RGB", {"compression": "tiff_lzw"}),
+    "jpeg.tif": ("RGB", {"compression": "jpeg", "quality": 95}),
+    "cmyk.tif": ("CMYK", {}),
+    "a.avif": ("RGB", {"quality": 95}),
+    "alpha.avif": ("RGBA", {"quality": 95}),
+    "a.heic": ("RGB", {"quality": 95}),
+    "alpha.heic": ("RGBA", {"quality": 95}),
+}
+
+
+def save(image: Image.Image, path: Path, **options: object) -> Path:
+    pillow_heif.register_heif_opener()
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_every_kind_of_picture_shows_its_colours_where_they_belong(tmp_path, show, name):
+    mode, options = KINDS[name]
+    made = await show(save(quarters(mode=mode), tmp_path / name, **options))
+
+    assert corners(made.path) == list(CORNERS)
+    assert (made.media.width, made.media.height, made.media.sample_aspect) == (192, 64, "1:1")
+    assert frames_of(made.path) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "container", "codec"),
+    [("a.heic", "heic", "hevc"), ("a.avif", "avif", "av1"), ("a.webp", "webp", "webp"), ("a.jpg", "jpeg", "mjpeg")],
+)
+async def test_a_picture_is_measured_as_what_it_is(tmp_path, settings, name, container, codec):
+    path = save(quarters((120, 80)), tmp_path / name).rename(tmp_path / "foto kantor.mp4")
+
+    info = await probe(path, settings=settings)
+
+    assert (info.kind, info.container, info.video_codec, info.width, info.height) == (
+        MediaKind.IMAGE, container, codec, 120, 80,
+    )  # fmt: skip
+    assert (info.duration_s, info.fps, info.pages, info.pixel_format) == (None, None, None, "rgb24")
+
+
+@pytest.mark.parametrize(
+    ("ending", "orientation"),
+    [
+        *(("jpg", number) for number in range(1, 9)),
+        ("png", 6),
+        ("png", 7),
+        ("webp", 6),
+        ("webp", 3),
+        ("tif", 6),
+        ("tif", 2),
+    ],
+)
+async def test_a_photo_is_shown_as_it_was_seen_however_the_camera_was_held(tmp_path, settings, ending, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright = quarters((96, 64))
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the turn that undoes each orientation
+    stored = upright.transpose(Image.Transpose(back[orientation])) if orientation > 1 else upright
+    path = save(stored, tmp_path / f"a.{ending}", exif=exif.tobytes())
+
+    info = await probe(path, settings=settings)
+    (drawn,) = await draw(path, tmp_path, info, cover=(192, 64), pages=1, settings=settings)
+
+    assert (info.width, info.height) == (96, 64)
+    assert info.rotation in ((0, 180) if orientation < 5 or ending == "tif" else (90, 270))  # libtiff turns it itself
+    assert corners(drawn) == list(CORNERS)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 7])
+@pytest.mark.parametrize("ending", ["heic", "avif"])
+async def test_a_photo_of_a_telephone_is_turned_once_and_not_twice(tmp_path, settings, ending, orientation):
+    """HEIC and AVIF say the turn twice, in the container and in EXIF; only one of them counts."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    back = {3: 3, 6: 2, 7: 6}
+    path = save(
+        quarters((96, 64)).transpose(Image.Transpose(back[orientation])), tmp_path / f"a.{ending}", exif=exif.tobytes()
+    )
+
+    info = await probe(path, settings=settings)
+    (drawn,) = await draw(path, tmp_path, info, cover=(192, 64), pages=1, settings=settings)
+
+    assert (info.width, info.height) == (96, 64)
+    assert corners(drawn) == list(CORNERS)
+
+
+@pytest.mark.parametrize("ending", ["png", "webp", "avif", "heic", "tif", "gif"])
+async def test_what_is_transparent_stands_on_white(tmp_path, show, ending):
+    image = quarters(mode="RGBA")
+    image.paste((0, 0, 0, 0), (0, 0, 48, 32))
+    path = save(image, tmp_path / f"a.{ending}")
+
+    assert corners((await show(path)).path) == [WHITE, *CORNERS[1:]]
+
+
+async def test_grey_with_alpha_and_a_transparent_palette_stand_on_white(tmp_path, show):
+    grey = Image.new("LA", (96, 64), (128, 255))
+    grey.paste((0, 0), (0, 0, 48, 32))
+    palette = quarters(mode="P")
+    palette.info["transparency"] = palette.getpixel((10, 10))
+
+    assert corners((await show(save(grey, tmp_path / "a.png"))).path) == [WHITE, GREY, GREY, GREY]
+    assert corners((await show(save(palette, tmp_path / "b.png", transparency=palette.getpixel((10, 10))))).path) == [
+        WHITE, *CORNERS[1:],
+    ]  # fmt: skip
+
+
+async def test_half_transparent_is_mixed_with_white(tmp_path, show):
+    made = await show(save(Image.new("RGBA", (96, 64), (0, 0, 0, 127)), tmp_path / "a.png"))
+
+    assert nearest(picture(made.path)[32, 96]) == GREY
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("colour", [0, 2, 6])  # grey, RGB, RGBA
+async def test_a_png_of_any_depth_keeps_its_tones(tmp_path, show, depth, colour):
+    made = await show(flat_png(tmp_path / "a.png", 0x80, depth, colour))
+
+    assert nearest(picture(made.path)[32, 96], 5) == GREY
+
+
+async def test_tiffs_of_one_bit_and_of_sixteen_are_drawn(tmp_path, show):
+    one = Image.new("1", (96, 64), 1)
+    sixteen = Image.fromarray(np.full((64, 96), 0x8080, np.uint16))
+
+    for image, name, options in ((one, "g4.tif", {"compression": "group4"}), (sixteen, "a.tif", {})):
+        shown = picture((await show(save(image, tmp_path / name, **options))).path)
+        assert nearest(shown[32, 96], 5) == (WHITE if image is one else GREY)
+
+
+async def test_a_fax_with_oblong_dots_is_not_squashed(tmp_path, settings):
+    path = save(quarters((204, 98)), tmp_path / "fax.tif", dpi=(204, 98))
+
+    info = await probe(path, settings=settings)
+    (drawn,) = await draw(path, tmp_path, info, cover=(400, 400), pages=1, settings=settings)
+
+    assert (info.width, info.height) == (204, 204)
+    assert picture(drawn).shape == (204, 204, 3)
+
+
+async def test_cmyk_of_a_print_shop_has_its_colours(tmp_path, show):
+    """Adobe stores the four inks inverted; Pillow writes them so, too."""
+    made = await show(save(quarters(mode="CMYK"), tmp_path / "a.jpg", quality=95))
+
+    assert corners(made.path) == list(CORNERS)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif", "heic", "avif"])
+async def test_a_colour_profile_is_followed(tmp_path, show, ending):
+    """In this profile red and blue have changed places: whoever ignores it shows them wrong."""
+    stored = Image.merge("RGB", quarters().split()[::-1])
+    made = await show(save(stored, tmp_path / f"a.{ending}", icc_profile=exchanged_profile(), quality=95))
+
+    assert corners(made.path) == list(CORNERS)
+
+
+@pytest.mark.parametrize("profile", [b"rubbish", b"\x00" * 200], ids=["text", "zeros"])
+async def test_a_broken_colour_profile_does_no_harm(tmp_path, show, profile):
+    made = await show(save(quarters(), tmp_path / "a.png", icc_profile=profile))
+
+    assert corners(made.path) == list(CORNERS)
+
+
+async def test_a_grey_profile_and_a_profile_of_other_colours_do_no_harm(tmp_path, show):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    grey, inks = Image.new("L", (96, 64), 128), quarters(mode="CMYK")
+
+    shown = picture((await show(save(grey, tmp_path / "a.png", icc_profile=srgb))).path)
+    assert nearest(shown[32, 96], 5) == GREY
+    assert corners((await show(save(inks, tmp_path / "b.jpg", icc_profile=srgb, quality=95))).path) == list(CORNERS)
+
+
+ANIMATIONS = ["gif", "webp", "png", "avif"]
+
+
+@pytest.mark.parametrize("ending", ANIMATIONS)
+async def test_an_animation_keeps_its_time_and_is_repeated_until_a_stills_time_is_full(
+    tmp_path, settings, show, ending
+):
+    path = animation(tmp_path / f"a.{ending}", [(RED, 400), (GREEN, 200), (BLUE, 400)])
+
+    info = await probe(path, settings=settings)
+    made = await show(path, replace(SCREEN, still_s=2.5))
+
+    assert (info.kind, info.duration_s, info.fps) == (MediaKind.VIDEO, 1.0, 3.0)
+    assert made.media.duration_s == pytest.approx(3.0, abs=0.02)  # three whole times
+    assert frames_of(made.path) == 75
+    for at_s, colour in ((0.1, RED), (0.5, GREEN), (0.8, BLUE), (1.1, RED), (1.5, GREEN), (2.9, BLUE)):
+        assert nearest(picture(made.path, at_s)[32, 96]) == colour, at_s
+
+
+async def test_an_animation_longer_than_a_still_is_shown_once(tmp_path, show):
+    path = animation(tmp_path / "a.webp", [(RED, 500), (GREEN, 700)])
+
+    made = await show(path, replace(SCREEN, still_s=1.0))
+
+    assert made.media.duration_s == pytest.approx(1.2, abs=0.02)
+    assert nearest(picture(made.path, 1.1)[32, 96]) == GREEN
+
+
+async def test_an_animation_in_a_hurry_is_shown_at_the_pace_of_a_browser(tmp_path, settings):
+    path = animation(tmp_path / "a.gif", [(RED, 10), (GREEN, 10)])
+
+    assert (await probe(path, settings=settings)).duration_s == 0.2
+
+
+async def test_frames_that_change_only_a_part_are_whole_pictures(tmp_path, show):
+    first, second = Image.new("RGB", (96, 64), RED), Image.new("RGB", (96, 64), RED)
+    second.paste(GREEN, (48, 0, 96, 64))
+    path = tmp_path / "a.gif"
+    first.save(path, save_all=True, append_images=[second], duration=400, optimize=False)
+
+    made = await show(path)
+
+    assert corners(made.path, 0.6) == [RED, GREEN, RED, GREEN]
+
+
+async def test_a_transparent_animation_moves_on_white(tmp_path, show):
+    frames = [Image.new("RGBA", (96, 64), (0, 0, 0, 0)) for _ in range(2)]
+    frames[0].paste((*RED, 255), (0, 0, 48, 64))
+    frames[1].paste((*GREEN, 255), (48, 0, 96, 64))
+    for frame in frames:  # else the writer of WebP stores the opaque part alone
+        frame.putpixel((30, 2), (0, 0, 0, 0))
+        frame.putpixel((70, 2), (0, 0, 0, 0))
+
+    for name in ("a.webp", "a.png", "a.gif"):
+        path = tmp_path / name
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=400, disposal=2, lossless=True)
+        made = await show(path)
+        assert corners(made.path, 0.1) == [RED, WHITE, RED, WHITE], name
+        assert corners(made.path, 0.6) == [WHITE, GREEN, WHITE, GREEN], name
+
+
+async def test_the_pages_of_a_scanned_tiff_follow_each_other(tmp_path, settings, show):
+    pages = [Image.new("RGB", (96, 64), colour) for colour in (RED, GREEN, BLUE)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+
+    info = await probe(tmp_path / "a.tif", settings=settings)
+    first, every = await show(tmp_path / "a.tif"), await show(tmp_path / "a.tif", replace(SCREEN, pages=Pages.ALL))
+
+    assert (info.kind, info.pages) == (MediaKind.IMAGE, 3)
+    assert (frames_of(first.path), frames_of(every.path)) == (10, 30)
+    assert [nearest(picture(every.path, at_s)[32, 96]) for at_s in (0.2, 0.6, 1.0)] == [RED, GREEN, BLUE]
+
+
+async def test_limits_on_pictures_come_from_the_settings(tmp_path, settings):
+    pages = [Image.new("L", (8, 8)) for _ in range(4)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    clip = animation(tmp_path / "a.gif", [(RED, 400), (GREEN, 800)])
+    still = save(quarters(), tmp_path / "a.jpg")
+
+    for path, change, expected in (
+        (tmp_path / "a.tif", {"max_pages": 3}, "more than 3 pages"),
+        (clip, {"max_duration_s": 1.0}, "This recording lasts"),
+        (clip, {"max_pixels": 1024}, "too large"),
+        (still, {"max_still_pixels": 1024}, "too large"),
+        (still, {"probe_within_s": 0.001}, "took longer"),
+    ):
+        with pytest.raises(Refusal, match=expected):
+            await probe(path, settings=settings.model_copy(update=change))
+
+
+async def test_a_photo_larger_than_any_video_is_taken(tmp_path, settings, show):
+    path = save(Image.new("L", (6200, 6000), 128), tmp_path / "a.jpg")
+
+    made = await show(path)
+
+    assert nearest(picture(made.path)[32, 96], 5) == GREY
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.gif", "a.bmp", "a.tif", "a.avif", "a.heic"])
+@pytest.mark.parametrize("share", [0.5, 0.95])
+async def test_a_part_of_a_picture_is_no_picture(tmp_path, settings, name, share):
+    data = save(noise(), tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: int(len(data) * share)])
+
+    with pytest.raises(Refusal, match=r"damaged|its end is missing"):
+        await probe(tmp_path / name, settings=settings)
+
+
+async def test_a_photo_damaged_inside_is_found(tmp_path, settings):
+    """libjpeg fills the hole with grey, and says nothing that Pillow would hear."""
+    data = bytearray(save(noise().resize((480, 320)), tmp_path / "a.jpg").read_bytes())
+    del data[len(data) // 2 : len(data) // 2 + 2000]
+    (tmp_path / "a.jpg").write_bytes(data)
+
+    with pytest.raises(Refusal, match="damaged"):
+        await probe(tmp_path / "a.jpg", settings=settings)
+
+
+def noise() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(1047).integers(0, 255, (80, 120, 3), np.uint8))
+
+
+def animation(path: Path, parts: Sequence[tuple[tuple[int, int, int], int]]) -> Path:
+    frames = [Image.new("RGB", (96, 64), colour) for colour, _ in parts]
+    for number, frame in enumerate(frames):
+        frame.putpixel((number, 0), WHITE)  # no two alike: a writer joins those
+    times = [milliseconds for _, milliseconds in parts]
+    options = {"quality": 90} if path.suffix in (".webp", ".avif") else {}
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=times, **options)
+    return path
+
+
+def flat_png(path: Path, value: int, depth: int, colour: int) -> Path:
+    """A PNG of one grey, by the PNG specification: no library writes 16-bit RGB."""
+    sample = bytes([value]) * (depth // 8)
+    opaque = b"\xff" * (depth // 8)
+    pixel = {0: sample, 2: sample * 3, 6: sample * 3 + opaque}[colour]
+    header = bytes([0, 0, 0, 96, 0, 0, 0, 64, depth, colour, 0, 0, 0])
+    rows = zlib.compress((b"\x00" + pixel * 96) * 64)
+    chunks = ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks))
+    return path
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
+def exchanged_profile() -> bytes:
+    """sRGB with the places of its red and blue primaries exchanged (ICC.1:2022, 7.3: the tag table)."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"????", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"????", b"bXYZ", 1)
