@@ -15,6 +15,7 @@ import structlog
 from hub.api import Clock, Health, HealthState, Progress
 from hub.api.service import sd_notify
 from hub.intake.service import Intake
+from hub.intake.status import IntakeStatus
 from hub.journal import Teller
 from hub.ledger import jobs
 from hub.ledger.database import Database
@@ -96,7 +97,7 @@ class Wellness:
         records = self._plugins.records
         intake = self._intake.status()
         parts = [
-            Part(name="intake", state="degraded" if intake.paused else "ok", summary=intake.paused or ""),
+            intake_part(intake),
             _jobs_part(counts),
             deliveries_part(failed),
             *[await self._plugin_part(record) for record in records],
@@ -134,6 +135,13 @@ class Wellness:
             return []
         summary = f"{block.culprit} blocked the hub for {block.seconds:.1f} s at {block.place}"
         return [Part(name="loop", state="degraded", summary=summary)]
+
+
+def intake_part(intake: IntakeStatus) -> Part:
+    """A dead watch is red: people drop files, and nothing happens until the next look round."""
+    summary = "; ".join(filter(None, (intake.paused, intake.trouble)))
+    state = "down" if intake.dead else "degraded" if summary else "ok"
+    return Part(name="intake", state=state, summary=summary)
 
 
 def failed_deliveries(db: sqlite3.Connection) -> list[str]:
