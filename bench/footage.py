@@ -20,10 +20,10 @@ def camera_clip(path: Path, seconds: int = 15) -> Path:
     return path
 
 
-def camera_clips(folder: Path, count: int) -> list[Path]:
+def camera_clips(folder: Path, count: int, seconds: int = 15) -> list[Path]:
     """The same pictures in other bytes each, as a hub that knows what it has seen must get them."""
     folder.mkdir(exist_ok=True)
-    first = camera_clip(folder / "clip.mp4")
+    first = camera_clip(folder / "clip.mp4", seconds)
     clips = [folder / f"clip-{number}.mp4" for number in range(count)]
     for number, clip in enumerate(clips):
         copy = [*PLAIN, "-i", str(first), "-c", "copy", "-metadata", f"comment={number}", str(clip)]

@@ -42,7 +42,7 @@ class Measure:
 
     def __str__(self) -> str:
         if self.skipped:
-            return f"{self.name}  -  -  -  {self.target:g}  skipped  ({self.skipped})"
+            return f"{self.name}  {self.ours:.3f}  -  -  {self.target:g}  skipped  ({self.skipped})"
         theirs = "-" if self.theirs is None else f"{self.theirs:.3f}"
         verdict = "ok" if self.ok else "short"
         remarks = [] if self.spread is None else [f"noise {self.spread:.0%}"]
