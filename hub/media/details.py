@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from hub.api.models import Asset
+from hub.api.models import Asset, MediaInfo
 from hub.media.probe import first, read_streams
 from hub.media.settings import MediaSettings
 
@@ -26,6 +26,11 @@ class VideoDetails:
     bitrate_kbps: int = 0
     longest_keyframe_gap_s: float = 0.0
     constant_rate: bool = False
+
+
+def basic_details(media: MediaInfo) -> VideoDetails:
+    """What a decode needs to know, from what was measured before."""
+    return VideoDetails(progressive=not media.interlaced, color_space=media.color_space)
 
 
 async def read_details(asset: Asset, settings: MediaSettings, *, packets: bool) -> VideoDetails:

@@ -13,9 +13,9 @@ import structlog
 from hub.api.errors import HubError, RetryLater
 from hub.api.models import Asset, AudioProfile, MediaKind, Profile, Rendition, VideoProfile
 from hub.media import failures, loudness
-from hub.media.details import VideoDetails, read_details
+from hub.media.details import VideoDetails, basic_details, read_details
 from hub.media.finishing import Made, check
-from hub.media.graph import Source, Target, command_for, extension
+from hub.media.graph import Source, Target, command_for
 from hub.media.inputs import is_unreadable
 from hub.media.pace import expect
 from hub.media.pictures import draw
@@ -27,6 +27,7 @@ from hub.media.settings import MediaSettings
 from hub.media.sniff import is_drawn
 from hub.media.space import Space
 from hub.media.store import RenditionStore
+from hub.media.targets import targets_for
 from hub.media.verify import Unfit
 from hub.messages import Refusal
 
@@ -137,7 +138,7 @@ class Transcoder:
         if asset.media.kind is not MediaKind.VIDEO or not any(isinstance(p, VideoProfile) for p in profiles):
             return VideoDetails(), None
         fitting = any(isinstance(p, VideoProfile) and seems_compliant(asset.media, p) for p in profiles)
-        basic = VideoDetails(progressive=not asset.media.interlaced, color_space=asset.media.color_space)
+        basic = basic_details(asset.media)
         if not (fitting and self._settings.remux_compliant):
             return basic, None
         try:
@@ -205,7 +206,7 @@ class Transcoder:
         """Make these steps in one process; when that fails, each alone, so that one bad output harms no other."""
         if not steps:
             return
-        targets = _targets(task, steps)
+        targets = targets_for(steps, task.folder, task.before)
         finished = await self._ffmpeg(task, targets)
         if finished.ok:
             for target in targets:
@@ -276,21 +277,6 @@ class Transcoder:
             true_peak_dbtp=checked.after.true_peak_dbtp if checked.after else None,
             limited_db=checked.limited_db,
         )
-
-
-def _targets(task: _Task, steps: Sequence[Step]) -> list[Target]:
-    """The outputs of one run. A sound has its meter in the run; of several nobody could tell which meter spoke."""
-    sounds = [step for step in steps if isinstance(step.profile, AudioProfile)]
-    return [_target(task, step, number, alone=len(sounds) == 1) for number, step in enumerate(steps)]
-
-
-def _target(task: _Task, step: Step, number: int, *, alone: bool) -> Target:
-    path = task.folder / f"{number}.{extension(step.profile)}"
-    if not isinstance(step.profile, AudioProfile) or step.way is Way.REMUX or task.before is None:
-        return Target(step=step, path=path)
-    # A lossy coding changes the peaks: such a file is measured itself.
-    metered = alone and step.profile.container == "wav"
-    return Target(step=step, path=path, gain=loudness.first_gain(task.before, step.profile), meter=metered)
 
 
 def _touch(path: Path) -> None:
