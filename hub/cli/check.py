@@ -16,7 +16,7 @@ from hub.cli.context import Context, print_json
 from hub.cli.offline import plugins_offline
 from hub.cli.rights import name_of, take_the_hubs
 from hub.control import daemon_runs
-from hub.intake.evidence import Lease, ask_for_writers, ignore_lease_signal
+from hub.intake.leases import lease_problem, rights_problem
 from hub.ledger.database import open_for_reading
 from hub.media.sandbox import sandbox_problems
 from hub.media.tools import missing_tools
@@ -63,7 +63,7 @@ def _tools() -> Iterator[str]:
 
 
 def _folders(settings: Settings) -> Iterator[str]:
-    """What everybody may know about the folders: whether they are there, on which file system, and how full it is."""
+    """What everybody may know about the folders: whether they are there, and how full their disk is."""
     root, state_dir = settings.hub.root, settings.hub.state_dir
     if not root.is_dir():
         yield f"{root}: no such folder; make install creates it, or: install -d -m 755 {root}"
@@ -71,9 +71,6 @@ def _folders(settings: Settings) -> Iterator[str]:
         if not folder.is_dir():
             remedy = f"make install creates it, or: install -d -o siarhub -g siarhub -m 2770 {folder}"
             yield f"{folder}: no such folder; {remedy}"
-    approved, accepted = root / settings.folders.approved, root / settings.folders.accepted
-    if approved.is_dir() and accepted.is_dir() and approved.stat().st_dev != accepted.stat().st_dev:
-        yield f"{approved} and {accepted} are on different file systems: put them on one, or nothing can be moved"
     for folder in (root, state_dir):
         if folder.is_dir() and (free := shutil.disk_usage(folder).free) < settings.intake.min_free_bytes:
             least = settings.intake.min_free_bytes >> 20
@@ -82,7 +79,7 @@ def _folders(settings: Settings) -> Iterator[str]:
 
 def _peoples(settings: Settings) -> list[Path]:
     names = settings.folders
-    return [settings.hub.root / name for name in (names.approved, names.accepted, names.refused)]
+    return [settings.hub.root / name for name in (*names.watched, names.accepted, names.refused)]
 
 
 def _rights(context: Context) -> Iterator[str]:
@@ -91,9 +88,9 @@ def _rights(context: Context) -> Iterator[str]:
     for folder in (*_peoples(settings), settings.hub.state_dir):
         if folder.is_dir():
             yield from _writable(folder)
-    approved = settings.hub.root / settings.folders.approved
-    if approved.is_dir():
-        yield from _leases(approved)
+    for approved in (settings.hub.root / name for name in settings.folders.watched):
+        if approved.is_dir() and (problem := lease_problem(approved)):
+            yield problem
     yield from _ledger(context)
     yield from _plugins(settings)
 
@@ -105,19 +102,6 @@ def _writable(folder: Path) -> Iterator[str]:
     except OSError as error:
         who = f"the hub's user ({name_of(os.geteuid())})"
         yield f"{folder}: {who} cannot write there ({error.strerror}); correct its owner and mode"
-
-
-def _leases(folder: Path) -> Iterator[str]:
-    ignore_lease_signal()
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".siarhub-check-") as file:
-            fd = os.open(file.name, os.O_RDONLY | os.O_CLOEXEC)
-            file.close()
-    except OSError:
-        return  # told already: nobody can write there
-    if ask_for_writers(fd) is Lease.UNKNOWN:
-        yield f"{folder}: no leases, so the kernel cannot tell who still writes a file; a longer quiet is waited for"
-    os.close(fd)
 
 
 def _ledger(context: Context) -> Iterator[str]:
@@ -170,6 +154,10 @@ def _reachable(host: PluginHost, name: str) -> Iterator[str]:
 
 
 def _running(context: Context) -> Iterator[str]:
-    for part in (read_status(context.hub_state_dir) or {}).get("parts", ()):
+    said = read_status(context.hub_state_dir) or {}
+    settings = context.all_settings
+    if "pid" in said and (problem := rights_problem(settings.hub.root / settings.folders.approved, said["pid"])):
+        yield problem
+    for part in said.get("parts", ()):
         if part["state"] != "ok":
             yield f"the running hub says: {part['name']} is {part['state']}: {part['summary']}"
