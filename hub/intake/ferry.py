@@ -60,6 +60,8 @@ def bring(inbox: Path, names: Sequence[str], target: Path, *, then: dict[str, An
     except BaseException:
         for copy in (unfinished, folder):
             shutil.rmtree(copy, ignore_errors=True)
+        with suppress(OSError):
+            folder.parent.rmdir()
         raise
     _take_out_rest(inbox, names, seen)
     return Brought(folder=folder, names=tuple(names), then=then)

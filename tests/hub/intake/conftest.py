@@ -16,6 +16,7 @@ import pytest
 import structlog
 
 from hub.api import ItemNumber, Sha256
+from hub.intake import canary
 from hub.intake.desk import Accepted, Refused, RefusedDrop, Submission, Verdict
 from hub.intake.service import Intake
 from hub.intake.settings import ApprovalLevel, ApprovalSettings, FolderNames, IntakeSettings
@@ -106,6 +107,7 @@ class Place:
 
     root: Path
     vault: Path
+    folders: FolderNames = field(default_factory=FolderNames)
     desk: MemoryDesk = field(default_factory=MemoryDesk)
 
     def __post_init__(self) -> None:
@@ -133,14 +135,14 @@ class Place:
         return {path.name for path in self.refused.iterdir()}
 
     def left(self) -> set[str]:
-        shipped = {"BACA-SAYA.txt", "contoh-info.txt"}
+        shipped = {"BACA-SAYA.txt", "contoh-info.txt", canary.NAME}
         return {path.name for path in self.inbox.iterdir()} - shipped
 
     def intake(self, level: ApprovalLevel = ApprovalLevel.NONE, **settings: object) -> Intake:
         return Intake(
             root=self.root,
             vault=self.vault,
-            folders=FolderNames(),
+            folders=self.folders,
             settings=IntakeSettings(**{**QUICK, **settings}),  # type: ignore[arg-type]
             approval=ApprovalSettings(level=level),
             desk=self.desk,

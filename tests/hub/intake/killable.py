@@ -20,7 +20,7 @@ from conftest import Place  # noqa: E402
 
 from hub.api import ItemNumber, Sha256  # noqa: E402
 from hub.intake.desk import Accepted, Refused, RefusedDrop, Submission, Verdict  # noqa: E402
-from hub.intake.settings import ApprovalLevel  # noqa: E402
+from hub.intake.settings import ApprovalLevel, FolderNames, FolderTimes  # noqa: E402
 from hub.intake.sidecar import WithdrawalNote  # noqa: E402
 
 SCHEMA = """
@@ -73,7 +73,8 @@ class DurableDesk:
 
 
 async def main(folder: Path) -> NoReturn:
-    place = Place(root=folder / "root", vault=folder / "vault")
+    also = {name: FolderTimes() for name in [os.environ.get("ALSO")] if name}
+    place = Place(root=folder / "root", vault=folder / "vault", folders=FolderNames(also=also))
     place.desk = DurableDesk(folder / "desk.sqlite3")  # type: ignore[assignment]
     await place.intake(ApprovalLevel.RECORD, quiet_for_s=0.01, folder_quiet_s=0.02, sidecar_wait_s=5.0).run()
 
