@@ -8,11 +8,11 @@ from pathlib import Path
 
 from hub.api.models import Asset, AudioProfile, MediaInfo, ThumbnailProfile, VideoProfile
 from hub.media import loudness
-from hub.media.graph import Source, Target
-from hub.media.r128 import Loudness
+from hub.media.graph import Source, Target, passes_through
+from hub.media.r128 import Loudness, readings
 from hub.media.runner import Finished
 from hub.media.settings import MediaSettings
-from hub.media.verify import AllBlack, Unfit, is_black, verify_audio, verify_thumbnail, verify_video
+from hub.media.verify import AllBlack, Unfit, is_black, seen, verify_audio, verify_thumbnail, verify_video
 
 CORRECTIONS = 3
 
@@ -26,7 +26,7 @@ class Made:
     source: Source
     folder: Path
     before: Loudness | None  # of the source's sound, where a profile asks for it
-    heard: Loudness | None  # what the target's own meter said
+    run: Finished  # that made it
     again: Callable[[Target], Awaitable[Finished]]  # make only this target
 
 
@@ -59,6 +59,7 @@ async def _check_video(made: Made, profile: VideoProfile, settings: MediaSetting
             made.target.step,
             sound=profile.with_sound and original.has_sound,
             audible=before is not None and not before.is_silent,
+            shown=seen(made.run) if passes_through([made.target]) else None,
             folder=made.folder,
             settings=settings,
         )
@@ -85,7 +86,8 @@ async def _levelled(made: Made, profile: AudioProfile, settings: MediaSettings) 
     Raises: Refusal, RetryLater, Unfit.
     """
     target = made.target
-    after = made.heard or await _measure(made, profile, settings)
+    heard = readings(made.run) if target.meter else []
+    after = heard[0] if heard else await _measure(made, profile, settings)
     for _ in range(CORRECTIONS):
         if made.before is None or target.gain is None:
             break

@@ -20,6 +20,7 @@ from hub.media.settings import MediaSettings
 from hub.media.sniff import is_animation, is_drawn
 
 Stream = Any  # ffmpeg-python has no types
+KEYFRAMES = {"skip_frame:v": "nokey", "skip_loop_filter:v": "all"}  # the loop filter smooths, and finds no fault
 STEREO_HZ = 48000  # STEREO brings every sound to it
 
 TONE_MAP = (
@@ -67,7 +68,8 @@ def command_for(source: Source, targets: Sequence[Target], settings: MediaSettin
     """The ffmpeg command that makes all targets from the source in one decode."""
     import ffmpeg
 
-    inputs = [_input(ffmpeg, source, path, settings) for path in source.paths]
+    more = KEYFRAMES if passes_through(targets) and not settings.verify_every_frame else {}
+    inputs = [_input(ffmpeg, source, path, settings, more) for path in source.paths]
     pictures = [target for target in targets if _decodes_picture(target)]
     feeds = iter(_share(inputs, len(pictures), source))
     sounds = [target for target in targets if _decodes_sound(target, source)]
@@ -77,9 +79,16 @@ def command_for(source: Source, targets: Sequence[Target], settings: MediaSettin
         picture = next(feeds) if target in pictures else None
         sound = next(heard) if target in sounds else None
         outputs.append(_output(ffmpeg, inputs[0], picture, sound, target, source, settings))
+    if passes_through(targets):
+        outputs.append(_keyframes(ffmpeg, inputs[0]))
     merged = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
     compiled: list[str] = ffmpeg.compile(merged, overwrite_output=True)
     return [compiled[0], *_global_options(targets), *compiled[1:]]
+
+
+def passes_through(targets: Sequence[Target]) -> bool:
+    """Whether the picture is only copied: then the run shows its keyframes to whoever verifies it (`verify.seen`)."""
+    return all(target.step.way is Way.REMUX and isinstance(target.step.profile, VideoProfile) for target in targets)
 
 
 def extension(profile: Profile) -> str:
@@ -89,14 +98,15 @@ def extension(profile: Profile) -> str:
 
 
 def _global_options(targets: Sequence[Target]) -> list[str]:
+    speaks = passes_through(targets) or any(target.meter for target in targets)
     return [
-        *("-nostdin", "-hide_banner", *(SPOKEN if any(target.meter for target in targets) else ("-v", "error"))),
+        *("-nostdin", "-hide_banner", *(SPOKEN if speaks else ("-v", "error"))),
         *("-xerror", "-progress", "pipe:1", "-stats_period", "0.5", "-max_alloc", str(MAX_ALLOC_BYTES)),
     ]
 
 
-def _input(ffmpeg: Any, source: Source, path: Path, settings: MediaSettings) -> Stream:
-    options: Mapping[str, str] = strict_options(source.container, settings)
+def _input(ffmpeg: Any, source: Source, path: Path, settings: MediaSettings, more: Mapping[str, str]) -> Stream:
+    options: Mapping[str, str] = {**strict_options(source.container, settings), **more}
     if settings.threads:
         options = {**options, "threads": str(settings.threads)}
     if source.is_still:
@@ -104,6 +114,10 @@ def _input(ffmpeg: Any, source: Source, path: Path, settings: MediaSettings) -> 
     elif source.container == "apng":
         options = {**options, "ignore_loop": "0", "max_fps": "0"}
     return ffmpeg.input(url(path), **options)
+
+
+def _keyframes(ffmpeg: Any, media: Stream) -> Stream:
+    return ffmpeg.output(media["v:0"].filter("showinfo"), "-", f="null", fps_mode="passthrough")
 
 
 def _decodes_picture(target: Target) -> bool:

@@ -34,6 +34,7 @@ class Headed:
 
     info: MediaInfo
     duration_s: float | None
+    walked_s: float | None = None  # until the last packet begins, where the packets were asked for, too
 
     def measured(self, duration_s: float) -> MediaInfo:
         return replace(self.info, duration_s=round(duration_s, 3))
@@ -64,7 +65,7 @@ async def read_streams(path: Path, folder: Path, container: str, settings: Media
     Raises: Refusal, RetryLater.
     """
     command = [
-        *("ffprobe", "-v", "warning", "-hide_banner", "-max_alloc", str(MAX_ALLOC_BYTES), "-of", "json"),
+        *("ffprobe", "-v", "warning", "-hide_banner", "-max_alloc", str(MAX_ALLOC_BYTES), "-of", "json=c=1"),
         *("-show_format", "-show_streams", *more),
         *as_arguments(input_options(container, settings)),
         *("-i", url(path)),
@@ -134,10 +135,15 @@ async def _decode_strictly(path: Path, folder: Path, settings: MediaSettings) ->
     await tool(command, path, folder, settings)
 
 
-async def headers(path: Path, folder: Path, container: str, settings: MediaSettings) -> Headed:
-    """What the headers say; `container` is a key of DEMUXERS. Raises: Refusal, RetryLater, OSError."""
+async def headers(
+    path: Path, folder: Path, container: str, settings: MediaSettings, *, packets: bool = False
+) -> Headed:
+    """What the headers say; `container` is a key of DEMUXERS. With `packets` each of them is read, too.
+
+    Raises: Refusal, RetryLater, OSError.
+    """
     size_bytes = (await asyncio.to_thread(path.stat)).st_size
-    found = await read_streams(path, folder, container, settings)
+    found = await read_streams(path, folder, container, settings, *(_PACKETS if packets else ()))
     _check_streams(found["streams"], settings)
     video, audio = first(found["streams"], "video"), first(found["streams"], "audio")
     if video is None and audio is None:
@@ -148,7 +154,15 @@ async def headers(path: Path, folder: Path, container: str, settings: MediaSetti
         info = _picture(info, video, settings)
     if audio is not None:
         info = _sound(info, audio)
-    return Headed(info=info, duration_s=None if found["estimated"] else _number(found["format"].get("duration")))
+    times = [float(packet["pts_time"]) for packet in found.get("packets", ()) if "pts_time" in packet]
+    return Headed(
+        info=info,
+        duration_s=None if found["estimated"] else _number(found["format"].get("duration")),
+        walked_s=max(times, default=0.0) if packets else None,
+    )
+
+
+_PACKETS = ("-show_packets", "-show_entries", "packet=pts_time:stream:stream_disposition:stream_side_data:format")
 
 
 async def _recording(path: Path, folder: Path, sniffed: Sniffed, settings: MediaSettings) -> MediaInfo:

@@ -20,7 +20,7 @@ from hub.media.inputs import is_unreadable
 from hub.media.pace import expect
 from hub.media.pictures import draw
 from hub.media.planner import Step, TranscodePlan, Way, pages_of, plan, seems_compliant
-from hub.media.r128 import Loudness, readings
+from hub.media.r128 import Loudness
 from hub.media.runner import Finished, run
 from hub.media.sandbox import confinement
 from hub.media.settings import MediaSettings
@@ -210,8 +210,7 @@ class Transcoder:
         finished = await self._ffmpeg(task, targets)
         if finished.ok:
             for target in targets:
-                heard = readings(finished) if target.meter else []
-                task.results[target.step.profile] = await self._finish(task, target, heard[0] if heard else None)
+                task.results[target.step.profile] = await self._finish(task, target, finished)
         elif len(steps) > 1 and finished.stopped is None and not finished.disk_full:
             log.warning("shared_run_failed", asset=task.asset.sha256, outputs=len(steps), reason=finished.says)
             for step in steps:
@@ -245,7 +244,7 @@ class Transcoder:
             on_progress=lambda reached: task.progress(reached, longest),
         )
 
-    async def _finish(self, task: _Task, target: Target, heard: Loudness | None) -> Result:
+    async def _finish(self, task: _Task, target: Target, finished: Finished) -> Result:
         """Verify what was made and keep it."""
         profile = target.step.profile
         made = Made(
@@ -254,7 +253,7 @@ class Transcoder:
             source=task.source,
             folder=task.folder,
             before=task.before,
-            heard=heard,
+            run=finished,
             again=lambda better: self._ffmpeg(task, [better]),
         )
         try:

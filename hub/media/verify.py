@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hub.api.errors import HubError
 from hub.api.models import AudioProfile, MediaInfo, ThumbnailProfile, VideoProfile
+from hub.media.graph import KEYFRAMES
 from hub.media.inputs import MAX_ALLOC_BYTES, as_arguments, strict_options, url
 from hub.media.planner import Step
 from hub.media.probe import Headed, headers
@@ -39,7 +40,7 @@ class AllBlack(Unfit):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
+class Look:
     """What reading a clip to its end has shown."""
 
     reached_s: float
@@ -49,15 +50,16 @@ class _Look:
 
 
 async def verify_video(
-    path: Path, step: Step, *, sound: bool, audible: bool, folder: Path, settings: MediaSettings
+    path: Path, step: Step, *, sound: bool, audible: bool, shown: Look | None, folder: Path, settings: MediaSettings
 ) -> MediaInfo:
     """The measured facts of a finished clip, which must have `sound` or none, and not be silent when `audible`.
 
+    `shown` is what the run has shown that copied its pictures: then only the packets are read here.
     Raises: AllBlack, Unfit; Refusal, RetryLater from the probe.
     """
     profile = step.profile
     assert isinstance(profile, VideoProfile)  # noqa: S101 - the caller chose by it
-    headed = await headers(path, folder, "mp4", settings)
+    headed = await headers(path, folder, "mp4", settings, packets=shown is not None)
     info = headed.info
     wanted = f"{profile.width}x{profile.height} h264 yuv420p 1:1 0 {profile.fps:g}"
     found = (
@@ -69,8 +71,8 @@ async def verify_video(
     if info.has_sound is not sound:
         raise Unfit("the sound is missing" if sound else "there is sound that nobody asked for")
     measured = check_length(headed, step)
-    look = await _look(path, "mp4", folder, settings, sound=sound)
-    check_duration(headed.duration_s, look.reached_s)
+    look = shown or await _look(path, "mp4", folder, settings, sound=sound)
+    check_duration(headed.duration_s, look.reached_s if headed.walked_s is None else headed.walked_s)
     if sound and audible and look.loudest_db is not None and look.loudest_db <= SILENT_DB:
         raise Unfit("it is silent, but its original is not")
     if look.black:
@@ -123,14 +125,13 @@ async def is_black(path: Path, container: str, folder: Path, settings: MediaSett
     return (await _look(path, container, folder, settings, sound=False)).black
 
 
-async def _look(path: Path, container: str, folder: Path, settings: MediaSettings, *, sound: bool) -> _Look:
+async def _look(path: Path, container: str, folder: Path, settings: MediaSettings, *, sound: bool) -> Look:
     """Read it to its end, decode the keyframes (or all) strictly. Raises: Unfit."""
-    skip = () if settings.verify_every_frame else ("-skip_frame:v", "nokey")
-    # Without the loop filter: it smooths the picture, and finds no fault.
+    skip = {"skip_loop_filter:v": "all"} if settings.verify_every_frame else KEYFRAMES
     command = [
         *("ffmpeg", "-nostdin", "-hide_banner", *SPOKEN, "-xerror", "-max_alloc", str(MAX_ALLOC_BYTES)),
-        *("-progress", "pipe:1", "-threads", "1", *skip, "-skip_loop_filter:v", "all"),
-        *as_arguments(strict_options(container, settings)),
+        *("-progress", "pipe:1", "-threads", "1"),
+        *as_arguments({**strict_options(container, settings), **skip}),
         *("-i", url(path), "-map", "0:v:0", "-vf", "showinfo", "-fps_mode", "passthrough", "-f", "null", "-"),
         *(("-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-") if sound else ()),
         *("-map", "0:v:0", "-c", "copy", "-f", "null", "-"),
@@ -138,22 +139,25 @@ async def _look(path: Path, container: str, folder: Path, settings: MediaSetting
     within_s = settings.transcode_within_s
     limits = confinement(settings, within_s=within_s, read=[path])
     finished = await run(command, limits, folder=folder, within_s=within_s, stall_after_s=settings.stall_after_s)
-    if not finished.ok or "[error]" in finished.tail:
-        raise Unfit(f"does not decode to its end: {finished.says}")
-    return _seen(finished)
+    return seen(finished)
 
 
 _FRAME = re.compile(r"\[Parsed_showinfo_0 @ [^]]*] .*\bmean:\[(\d+)[^]]*] stdev:\[([\d.]+)")
 _LOUDEST = re.compile(r"\[Parsed_volumedetect_0 @ [^]]*] (?:\[info\] )?max_volume: (-?[\d.]+|-inf) dB")
 
 
-def _seen(finished: Finished) -> _Look:
-    """From the end of the log: of a long clip the last pictures, of which one that is not black is enough."""
+def seen(finished: Finished) -> Look:
+    """What a run has shown of its pictures (`showinfo`), from the end of its log: of a long clip only the last ones.
+
+    Raises: Unfit.
+    """
+    if not finished.ok or "[error]" in finished.tail:
+        raise Unfit(f"does not decode to its end: {finished.says}")
     frames = [(float(mean), float(spread)) for mean, spread in _FRAME.findall(finished.tail)]
     if not frames:
         raise Unfit("no picture of it could be decoded")
     loudest = _LOUDEST.findall(finished.tail)
-    return _Look(
+    return Look(
         reached_s=finished.reached_s,
         keyframes=len(frames),
         black=all(mean < BLACK_LUMA and spread < BLACK_SPREAD for mean, spread in frames),
