@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -63,8 +64,8 @@ async def _hub(folder: Path, clips: list[Path], settings: str) -> list[float]:
         with Starts(hub.pid) as starts:
             times = []
             for number, clip in enumerate(clips, start=1):
-                times.append(await _seconds(starts, lambda clip=clip: drop(folder, clip)))
-                await until(lambda number=number: delivered(folder) == number, within_s=120)
+                times.append(await _seconds(starts, partial(drop, folder, clip)))
+                await until(partial(_has, folder, number), within_s=120)
                 await asyncio.sleep(1.0 + 0.37 * number)
             return times
 
@@ -74,7 +75,7 @@ async def _unmanic(folder: Path, clips: list[Path]) -> list[float]:
         with Starts(pid) as starts:
             times = []
             for number, clip in enumerate(clips, start=1):
-                times.append(await _seconds(starts, lambda clip=clip: _copy(clip, library)))
+                times.append(await _seconds(starts, partial(_copy, clip, library)))
                 await until(lambda: starts.running == 0, within_s=120)
                 await asyncio.sleep(10.0 + 0.37 * number)  # it moves the file, and tests what it has moved
             return times
@@ -86,6 +87,10 @@ async def _seconds(starts: Starts, dropping: Callable[[], float]) -> float:
     found = starts.first_after(closed)
     assert found is not None  # until() has seen it
     return found
+
+
+def _has(folder: Path, count: int) -> bool:
+    return delivered(folder) == count
 
 
 def _copy(clip: Path, library: Path) -> float:

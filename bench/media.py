@@ -25,7 +25,11 @@ SETTINGS = MediaSettings(nice=0, idle_io=False)
 SECONDS = 15
 SCREENS = ((1280, 720), (768, 384), (384, 192))
 FULL_HD = (1920, 1080)
-OUTPUTS = (*(VideoProfile(width=width, height=height) for width, height in SCREENS), AudioProfile(), ThumbnailProfile())
+OUTPUTS: tuple[Profile, ...] = (
+    *(VideoProfile(width=width, height=height) for width, height in SCREENS),
+    AudioProfile(),
+    ThumbnailProfile(),
+)
 
 
 def measures() -> Iterator[Measure]:

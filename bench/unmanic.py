@@ -71,7 +71,8 @@ def installed() -> Path:
     home = cache / f"unmanic-{VERSION}"
     if not (home / "ready").exists():
         shutil.rmtree(home, ignore_errors=True)
-        commands = ([sys.executable, "-m", "venv", home], [home / "bin/pip", "install", "-q", f"unmanic=={VERSION}"])
+        pip = str(home / "bin" / "pip")
+        commands = ([sys.executable, "-m", "venv", str(home)], [pip, "install", "-q", f"unmanic=={VERSION}"])
         try:
             for command in commands:
                 subprocess.run(command, check=True, capture_output=True, timeout=600)
