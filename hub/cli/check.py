@@ -155,9 +155,8 @@ def _reachable(host: PluginHost, name: str) -> Iterator[str]:
 
 def _running(context: Context) -> Iterator[str]:
     said = read_status(context.hub_state_dir) or {}
-    settings = context.all_settings
-    if "pid" in said and (problem := rights_problem(settings.hub.root / settings.folders.approved, said["pid"])):
-        yield problem
+    watched = [context.all_settings.hub.root / name for name in context.all_settings.folders.watched]
+    yield from filter(None, (rights_problem(folder, said["pid"]) for folder in watched if "pid" in said))
     for part in said.get("parts", ()):
         if part["state"] != "ok":
             yield f"the running hub says: {part['name']} is {part['state']}: {part['summary']}"

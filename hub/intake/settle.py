@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,12 @@ from hub.intake.evidence import (
     Parts,
     ask_for_writers,
     evidence_of,
-    ignore_lease_signal,
     opened,
     refuse_odd_kinds,
     refuse_second_names,
 )
 from hub.intake.settings import IntakeSettings
-from hub.intake.watcher import filesystem_kind, is_silent_filesystem
+from hub.intake.watcher import filesystem_kind
 from hub.messages import Refusal
 
 WRITER_RECHECK_S = 1.0
@@ -180,31 +178,6 @@ class Settler:
                 "limit.",
                 limit=self._settings.max_file_bytes / 1e9,
             )
-
-
-def lease_problem(folder: Path) -> str | None:
-    """For `siarhub check`: why the kernel cannot say whether somebody still writes a file in this folder."""
-    longer = "so files are taken only after a longer quiet time"
-    if is_silent_filesystem(folder):
-        kind = filesystem_kind(folder)
-        return f"{folder}: a network mount ({kind}) does not tell who writes, {longer}; a local folder is better"
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".siarhub-lease-") as file:
-            answer = _lease_of(Path(file.name))
-    except OSError:
-        return None  # whether the folder is writable is another check
-    if answer is Lease.BUSY:  # we have it open for writing, so this is the right answer
-        return None
-    return f"{folder}: this filesystem knows no leases, {longer}"
-
-
-def _lease_of(path: Path) -> Lease:
-    ignore_lease_signal()
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return ask_for_writers(fd)
-    finally:
-        os.close(fd)
 
 
 def _lacks_its_end(missing: Missing) -> Refusal:

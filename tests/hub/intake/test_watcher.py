@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import structlog
 
-from hub.intake.settle import lease_problem
 from hub.intake.watcher import Watcher, WatchMode, filesystem_of
 
 MOUNTS = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -97,8 +96,3 @@ def test_an_overflow_of_the_kernel_s_queue_asks_for_a_look(watcher: Watcher, wok
     logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed; filesystem events were lost")
 
     assert woken.is_set()
-
-
-def test_leases_work_on_an_ordinary_filesystem(tmp_path: Path) -> None:
-    assert lease_problem(tmp_path) is None
-    assert list(tmp_path.iterdir()) == []
