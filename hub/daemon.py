@@ -7,6 +7,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from hub.api import CurrentDelivery, HubError, Log, PluginContext, PluginSetting
 from hub.api.service import sd_notify, watchdog_interval_s
 from hub.clock import SystemClock
 from hub.control import Orders
-from hub.intake.claim import Vault
+from hub.housekeeping import Housekeeping
+from hub.intake.claim import Vault, free_bytes
 from hub.intake.service import Intake
 from hub.jobs.engine import Engine
 from hub.journal import Bell, LedgerRecords, PluginJournal, Teller
@@ -98,6 +100,10 @@ class Daemon:
         self._engine = Engine(
             self._database, self._workflow.works, settings.jobs, self._clock, self._log, self._bell.ring
         )
+        self._housekeeping = Housekeeping(
+            self._database, self._state_dir / "renditions", timedelta(days=settings.media.keep_renditions_days),
+            self._lacking, self._clock, self._log,
+        )  # fmt: skip
         self._receipts = ReceiptWriter(self._database, say, self._zone, settings.hub.language)
         self._orders = Orders(self._state_dir, self._database, self._workflow.order, self._clock, self._log, self._wake)
         reception = Reception(
@@ -110,6 +116,11 @@ class Daemon:
             settings=settings.intake, approval=settings.approval, desk=reception, catalogue=say,
             clock=self._clock, log=self._log, zone=self._zone,
         )  # fmt: skip
+
+    def _lacking(self) -> int:
+        """Renditions that nobody needs go before intake and transcoding must pause: at twice their reserve. Blocks."""
+        reserve = max(self._settings.intake.min_free_bytes, self._settings.media.keep_free_mib << 20)
+        return 2 * reserve - free_bytes(self._state_dir / "renditions")
 
     async def _take_in(self) -> None:
         """Copies of refused originals go first, before anything is claimed again; the hub itself is up meanwhile."""
@@ -135,6 +146,7 @@ class Daemon:
                 _start(group, {f"tell {teller.name}": teller.run for teller in tellers}),
                 _start(group, {"jobs": self._engine.run, "replan": self._replan}),
                 _start(group, {"windows": self._windows.run, "orders": self._orders.run}),
+                _start(group, {"housekeeping": self._housekeeping.run}),
                 _start(group, {"intake": self._take_in, "status": wellness.run}),
             ]
             sd_notify("READY=1", "STATUS=running")

@@ -125,11 +125,13 @@ def idle(db: sqlite3.Connection, *, since: datetime, limit: int) -> list[Renditi
 
 def remove(db: sqlite3.Connection, gone: Sequence[Rendition]) -> None:
     """Their files may go now: whoever wants one of them later has it made again. What is wanted again stays."""
+    keys = [(one.asset, profile_digest(one.profile)) for one in gone]
     db.executemany(
         "UPDATE rendition SET state = 'removed' WHERE asset = ? AND digest = ? AND state = 'made'"  # noqa: S608 - constant
         f" AND idle_since IS NOT NULL AND NOT {_IN_USE}",
-        [(one.asset, profile_digest(one.profile)) for one in gone],
+        keys,
     )
+    db.executemany("UPDATE rendition SET idle_since = NULL WHERE asset = ? AND digest = ? AND state = 'made'", keys)
 
 
 def files_in_use(db: sqlite3.Connection, beginning: str) -> frozenset[str]:

@@ -27,6 +27,12 @@ class MediaSettings(BaseModel):
     keep_free_mib: int = Field(
         512, ge=0, description="Nothing is transcoded when it would leave less disk space than this."
     )
+    keep_renditions_days: int = Field(
+        30,
+        ge=0,
+        description="What was made for a screen or the radio is kept so long after the last item that needed it ended, "
+        "for a repetition at no cost; it goes earlier when the disk is short.",
+    )
     threads: int = Field(0, ge=0, description="Threads of one run of ffmpeg; 0 lets it use every core.")
     nice: int = Field(10, ge=0, le=19, description="How far the tools stand back for other programs (nice level).")
     idle_io: bool = Field(

@@ -51,7 +51,9 @@ class RenditionStore:
         digest = sha256_of(made)
         target = self.folder / digest[:2] / f"{digest}{made.suffix}"
         target.parent.mkdir(exist_ok=True)
-        if not _is_same(target, digest):
+        if _is_same(target, digest):
+            os.utime(target)  # housekeeping spares what was used lately
+        else:
             _fsync_read_only(made)
             made.replace(target)
             fsync_folder(target.parent)

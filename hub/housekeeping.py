@@ -1,0 +1,129 @@
+"""Removes renditions that nobody needs any more. Originals are never touched here.
+
+A rendition is idle when no live item wants it. It is kept for a while, since the same bytes may be disseminated again
+at no cost; it goes earlier, the longest idle first, only when the disk is short. First the ledger says that it is gone,
+in one transaction that looks once more whether somebody wants it; then the file goes. After a kill in between, the file
+is one that no row knows, and goes as such; whoever wants the rendition again has it made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import NoReturn
+
+from hub.api import Clock, Log, Rendition
+from hub.ledger import attempts, renditions
+from hub.ledger.database import Database
+
+FIRST_LOOK_S = 120.0  # a start has better things to do
+LOOK_EVERY_S = 60.0  # at the free space
+TIDY_EVERY_S = 3600.0
+CHECK_EVERY_S = 86400.0  # the ledger, whole
+IDLE_AT_LEAST = timedelta(hours=1)  # even on a short disk: plugins have let go of it by then
+UNKNOWN_FOR = timedelta(days=1)  # a file may be a moment older than its row
+TRIES_KEPT = timedelta(days=30)
+BATCH = 100
+
+
+class Housekeeping:
+    """Tidies `folder`, the renditions' own, now and then. `lacking`: how many bytes its disk is short of; it blocks."""
+
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        keep_for: timedelta,
+        lacking: Callable[[], int],
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._database = database
+        self._folder = folder
+        self._keep_for = keep_for
+        self._lacking = lacking
+        self._clock = clock
+        self._log = log
+
+    async def run(self) -> NoReturn:
+        """Raises: LedgerError when the daily look through the ledger finds damage."""
+        await asyncio.sleep(FIRST_LOOK_S)
+        tidied = checked = float("-inf")
+        while True:
+            now = self._clock.monotonic()
+            if now - checked >= CHECK_EVERY_S:
+                checked = now
+                await self._database.check()
+            if now - tidied >= TIDY_EVERY_S or await asyncio.to_thread(self._lacking) > 0:
+                tidied = now
+                await self._tidied()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def tidy(self) -> int:
+        """One round; returns how many files went. Raises: OSError."""
+        now = self._clock.now()
+        await self._database.write(attempts.forget_older, now - TRIES_KEPT)
+        await self._database.write(renditions.note_idle, now=now)
+        gone = await self._let_go() + await self._make_room()
+        return gone + sum([await self._remove_unknown(shard) for shard in await asyncio.to_thread(self._shards)])
+
+    async def _tidied(self) -> None:
+        try:
+            await self.tidy()
+        except OSError as error:  # the disk fails or is closed to us: the next round may do better
+            self._log.warning("renditions_not_tidied", error=str(error))
+
+    async def _let_go(self) -> int:
+        """Those idle for long enough."""
+        since, gone = self._clock.now() - self._keep_for, 0
+        while batch := await self._database.read(renditions.idle, since=since, limit=BATCH):
+            gone += await self._remove(batch, reason="idle for long")
+        return gone
+
+    async def _make_room(self) -> int:
+        """While the disk is short, those that are idle at all; a batch no larger than what is lacking."""
+        since, gone = self._clock.now() - IDLE_AT_LEAST, 0
+        while (lacking := await asyncio.to_thread(self._lacking)) > 0:
+            batch = await self._database.read(renditions.idle, since=since, limit=BATCH)
+            freed = await self._remove(list(_as_much_as(batch, lacking)), reason="the disk is short")
+            if not freed:
+                break
+            gone += freed
+        return gone
+
+    async def _remove(self, batch: list[Rendition], *, reason: str) -> int:
+        """Row first, then file; returns how many files went."""
+        if not batch:
+            return 0
+        await self._database.write(renditions.remove, batch)
+        shards = sorted({one.sha256[:2] for one in batch})
+        gone = sum([await self._remove_unknown(shard) for shard in shards])
+        self._log.info("renditions_removed", renditions=len(batch), files=gone, reason=reason)
+        return gone
+
+    async def _remove_unknown(self, shard: str) -> int:
+        """The files beginning so that no row knows. A transcode gives what it makes or finds here a fresh time."""
+        known = await self._database.read(renditions.files_in_use, shard)
+        return await asyncio.to_thread(self._unlink_unknown, shard, known)
+
+    def _unlink_unknown(self, shard: str, known: frozenset[str]) -> int:
+        old = (self._clock.now() - UNKNOWN_FOR).timestamp()
+        gone = 0
+        for path in (self._folder / shard).iterdir():
+            if path.name.partition(".")[0] not in known and path.lstat().st_mtime < old:
+                path.unlink()
+                gone += 1
+        return gone
+
+    def _shards(self) -> list[str]:
+        return sorted(path.name for path in self._folder.glob("[0-9a-f][0-9a-f]"))
+
+
+def _as_much_as(batch: Iterable[Rendition], needed: int) -> Iterable[Rendition]:
+    for one in batch:
+        if needed <= 0:
+            return
+        needed -= one.media.size_bytes
+        yield one

@@ -1,0 +1,35 @@
+"""A rendition that the hub has removed is no trap: it is missed, said so, and taken again when it is back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hub.api import Rendition, VideoProfile
+from hub.api.files import sha256_of
+from hub.testing import make_asset, make_media
+from plugins.videotron.contents import Library
+
+
+async def test_a_rendition_removed_under_a_transfer_is_an_error_of_that_file_alone(tmp_path: Path) -> None:
+    library, gone, kept = Library(block_bytes=4), rendition(tmp_path / "gone.mp4"), rendition(tmp_path / "kept.mp4")
+    content, other = await library.load(gone), await library.load(kept)
+
+    gone.path.unlink()  # as the hub's housekeeping does, long after the item has ended
+
+    with pytest.raises(OSError, match="gone"):
+        content.read(0)
+    assert other.read(0) == b"kept"
+    with pytest.raises(OSError, match="gone"):
+        await library.load(gone)
+    gone.path.write_bytes(b"gone.mp4")
+    assert (await library.load(gone)).read(0) == b"gone"
+
+
+def rendition(path: Path) -> Rendition:
+    path.write_bytes(path.name.encode())
+    media = replace(make_media(), size_bytes=len(path.name))
+    profile = VideoProfile(width=64, height=48)
+    return Rendition(asset=make_asset().sha256, profile=profile, path=path, sha256=sha256_of(path), media=media)
