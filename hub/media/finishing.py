@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hub.api.models import Asset, AudioProfile, MediaInfo, ThumbnailProfile, VideoProfile
 from hub.media import loudness
-from hub.media.graph import Source, Target, passes_through
+from hub.media.canvas import Source
+from hub.media.graph import Target, passes_through
 from hub.media.r128 import Loudness, readings
 from hub.media.runner import Finished
 from hub.media.settings import MediaSettings

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from hub.api.models import Asset, AudioProfile, Profile
 from hub.media import loudness
+from hub.media.canvas import Source
 from hub.media.details import basic_details
-from hub.media.graph import Source, command_for
+from hub.media.graph import command_for
 from hub.media.planner import Step, TranscodePlan, Way, pages_of
 from hub.media.r128 import Loudness
 from hub.media.settings import MediaSettings

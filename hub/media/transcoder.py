@@ -13,9 +13,10 @@ import structlog
 from hub.api.errors import HubError, RetryLater
 from hub.api.models import Asset, AudioProfile, MediaKind, Profile, Rendition, VideoProfile
 from hub.media import failures, loudness
+from hub.media.canvas import Source
 from hub.media.details import VideoDetails, basic_details, read_details
 from hub.media.finishing import Made, check
-from hub.media.graph import Source, Target, command_for
+from hub.media.graph import Target, command_for
 from hub.media.inputs import is_unreadable
 from hub.media.pace import expect
 from hub.media.pictures import draw
