@@ -1,124 +1,234 @@
-"""`siarhub plan FILE`: what would be made of a file, how and why, without making it."""
+"""`siarhub plan FILE`: what would be made of a file or folder, how and why, without making it."""
 
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
-from hub.api import Asset, Channel, HubError, Item, ItemNumber, ItemState, MediaInfo, Profile, VideoProfile
-from hub.api.files import sha256_of
+from hub.api import Asset, Delivery, Draft, HubError, Item, ItemNumber, ItemState
+from hub.api.profiles import in_words
 from hub.cli.context import Context, fail, legible, print_json
+from hub.cli.drop import Drop, look_at
 from hub.cli.offline import plugins_offline
-from hub.media.details import read_details
-from hub.media.pace import expect
-from hub.media.planner import Step, seems_compliant
-from hub.media.planner import plan as plan_transcode
-from hub.media.probe import probe
-from hub.media.settings import MediaSettings
-from hub.messages import Refusal, catalogue
+from hub.media.failures import values_for
+from hub.media.pace import Pace, expect
+from hub.media.planner import Step
+from hub.media.preview import Preview, preview
+from hub.messages import Catalogue, Refusal, catalogue
 from hub.plugin_host.host import PluginHost
+from hub.settings import Settings
+
+REMUX = "remux: its coded picture or sound stays as it is, in a new container that the hub writes."
+NO_COPY = "A file is never copied to a screen or to the air byte for byte: nothing foreign in it may get there."
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wishes:
+    """What the plugins say of the drop."""
+
+    deliveries: tuple[Delivery, ...]
+    problems: tuple[str, ...]
+
+
+class _NotAccepted(Exception):
+    """Plugins object: a line for each reason."""
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.option("-v", "--verbose", is_flag=True, help="Print the ffmpeg commands too, ready to be copied.")
 @click.option("--json", "as_json", is_flag=True, help="For machines; docs/cli.md has the schema.")
 @click.pass_obj
-def plan(context: Context, file: Path, as_json: bool) -> None:
-    """Show what would be made of FILE for each destination, and why."""
+def plan(context: Context, file: Path, verbose: bool, as_json: bool) -> None:
+    """Show what would be made of FILE (or a folder) for each destination, and why.
+
+    A sidecar beside the file, or info.txt in the folder, is heeded.
+    """
     settings = context.all_settings
+    say = catalogue(settings.hub.language)
     try:
         with plugins_offline(settings) as (host, _):
-            value = asyncio.run(_plan(file.resolve(), host, settings.media))
+            value = asyncio.run(_plan(file.absolute(), host, settings, say))
     except Refusal as refusal:
-        raise fail(refusal.say(catalogue(settings.hub.language))) from refusal
+        raise fail(refusal.say(say)) from refusal
+    except _NotAccepted as objections:
+        raise fail(str(objections)) from objections
     except (HubError, OSError) as error:
         raise fail(f"{file}: {error}") from error
     if as_json:
         print_json(value)
     else:
-        _print_plan(context, value)
+        _print_plan(context, value, verbose=verbose)
 
 
-async def _plan(file: Path, host: PluginHost, settings: MediaSettings) -> dict[str, Any]:
-    media = await probe(file, settings=settings)
-    asset = Asset(sha256=sha256_of(file), path=file, original_name=file.name, media=media)
-    destinations, problems = await _destinations(asset, host)
-    profiles = list({profile: None for _, profile in destinations})
-    made = plan_transcode(asset, profiles, await _details(asset, profiles, settings))
-    return {
-        "file": file.name,
-        "media": asdict(media),
-        "renditions": [_rendition(step, destinations) for step in made.steps],
-        "problems": problems,
-        "impossible": [{"profile": asdict(profile), "why": why} for profile, why in made.impossible],
-        "expected_bytes": made.expected_bytes,
-        "expected_seconds": round(expect(media, made).seconds, 1),
-    }
+async def _plan(path: Path, host: PluginHost, settings: Settings, say: Catalogue) -> dict[str, Any]:
+    drop = await look_at(path, settings, say)
+    wishes = await _wishes(drop.draft, host)
+    found = [
+        (asset, await preview(asset, wanted, settings.media))
+        for asset in drop.draft.assets
+        if (wanted := [want.profile for one in wishes.deliveries for want in one.wants if want.asset == asset.sha256])
+    ]
+    return _value(path, drop, wishes, found, Pace(settings.hub.state_dir / "pace.json").factor, say)
 
 
-async def _destinations(asset: Asset, host: PluginHost) -> tuple[list[tuple[str, Profile]], list[str]]:
-    """Where the file would go, asked of the plugins themselves, and which of them could not say."""
-    item, found, problems = _item(asset), [], []
+async def _wishes(draft: Draft, host: PluginHost) -> _Wishes:
+    """Whether it would be accepted and where it would go, asked of the plugins themselves. Raises: _NotAccepted."""
+    objections = await host.check_item(draft)
+    if refusals := [one.problem for one in objections if not one.failed]:
+        raise _NotAccepted("\n".join(refusals))
+    problems = [f"plugin {one.plugin}: {one.problem}" for one in objections]
+    deliveries: list[Delivery] = []
     for plugin in host.names:
         try:
-            for delivery in await host.plan_deliveries(plugin, item):
-                found += [(delivery.destination, want.profile) for want in delivery.wants]
+            deliveries += await host.plan_deliveries(plugin, _item(draft))
         except Exception as error:  # noqa: BLE001 - the isolation boundary: third-party code
             problems.append(f"plugin {plugin}: {type(error).__name__}: {error}")
-    return found, problems
+    return _Wishes(deliveries=tuple(deliveries), problems=tuple(problems))
 
 
-async def _details(asset: Asset, profiles: Sequence[Profile], settings: MediaSettings) -> Any:
-    fits = any(isinstance(one, VideoProfile) and seems_compliant(asset.media, one) for one in profiles)
-    return await read_details(asset, settings, packets=True) if fits else None
+def _item(draft: Draft) -> Item:
+    """The draft as if it had been accepted just now."""
+    values = {field.name: getattr(draft, field.name) for field in fields(draft)}
+    return Item(**values, number=ItemNumber("IP-0000-00-0000"), state=ItemState.ACTIVE, accepted_at=datetime.now(UTC))
 
 
-def _item(asset: Asset) -> Item:
-    now = datetime.now(UTC)
-    return Item(
-        number=ItemNumber("IP-0000-00-0000"), state=ItemState.ACTIVE, accepted_at=now, title=asset.original_name,
-        assets=(asset,), channels=_channels(asset.media), start=now, end=now + timedelta(days=1),
-    )  # fmt: skip
-
-
-def _channels(media: MediaInfo) -> frozenset[Channel]:
-    picture = {Channel.VIDEOTRON} if media.has_picture else set()
-    sound = {Channel.RADIO} if media.has_sound else set()
-    return frozenset({Channel.ARCHIVE} | picture | sound)
-
-
-def _rendition(step: Step, destinations: Sequence[tuple[str, Profile]]) -> dict[str, Any]:
+def _value(
+    path: Path,
+    drop: Drop,
+    wishes: _Wishes,
+    found: Sequence[tuple[Asset, Preview]],
+    factor: float,
+    say: Catalogue,
+) -> dict[str, Any]:
+    draft = drop.draft
+    runs = [one for asset, made in found for one in _runs(asset, made, factor)]
+    steps = [step for _, made in found for step in made.plan.steps]
     return {
-        "destinations": [where for where, profile in destinations if profile == step.profile],
-        "way": step.way,
-        "why": list(step.reasons),
-        "profile": asdict(step.profile),
-        "duration_s": step.duration_s,
-        "expected_bytes": step.expected_bytes,
+        "file": path.name,
+        "media": asdict(draft.assets[0].media),
+        "files": [{"name": asset.original_name, "media": asdict(asset.media)} for asset in draft.assets],
+        "title": draft.title,
+        "channels": sorted(draft.channels),
+        "screens": list(draft.screens),
+        "priority": draft.priority,
+        "renditions": [one for asset, made in found for one in _renditions(asset, made, wishes.deliveries)],
+        "runs": runs,
+        "originals": [one.destination for one in wishes.deliveries if not one.wants],
+        "impossible": [one for asset, made in found for one in _impossible(asset, made, say)],
+        "problems": list(wishes.problems),
+        "notes": list(drop.notes),
+        "expected_bytes": sum(step.expected_bytes for step in steps),
+        "most_bytes": sum(step.most_bytes for step in steps),
+        "expected_seconds": round(sum(expect(a.media, made.plan, factor=factor).seconds for a, made in found), 1),
     }
 
 
-def _print_plan(context: Context, value: dict[str, Any]) -> None:
-    table = Table("For", "Way", "Why", "Seconds", "MiB")
+def _renditions(asset: Asset, made: Preview, deliveries: Sequence[Delivery]) -> list[dict[str, Any]]:
+    return [
+        {
+            "file": asset.original_name,
+            "destinations": _destinations(asset, step, deliveries),
+            "output": in_words(step.profile),
+            "way": step.way,
+            "why": list(step.reasons),
+            "profile": asdict(step.profile),
+            "duration_s": step.duration_s,
+            "expected_bytes": step.expected_bytes,
+            "most_bytes": step.most_bytes,
+        }
+        for run in made.runs
+        for step in run.steps
+    ]
+
+
+def _destinations(asset: Asset, step: Step, deliveries: Sequence[Delivery]) -> list[str]:
+    wanting = (
+        one.destination
+        for one in deliveries
+        if any(want.asset == asset.sha256 and want.profile == step.profile for want in one.wants)
+    )
+    return list(dict.fromkeys(wanting))
+
+
+def _runs(asset: Asset, made: Preview, factor: float) -> list[dict[str, Any]]:
+    expected = expect(asset.media, made.plan, factor=factor)
+    return [
+        {
+            "file": asset.original_name,
+            "outputs": {name: in_words(step.profile) for name, step in zip(run.outputs, run.steps, strict=True)},
+            "command": list(run.command),
+            "drawn_first": made.drawn,
+            "expected_seconds": round(seconds, 1),
+        }
+        for run, seconds in zip(made.runs, expected.runs_s, strict=True)
+    ]
+
+
+def _impossible(asset: Asset, made: Preview, say: Catalogue) -> list[dict[str, Any]]:
+    return [
+        {
+            "file": asset.original_name,
+            "profile": asdict(profile),
+            "output": in_words(profile),
+            "why": Refusal(why, **values_for(asset.media, profile)).say(say),
+        }
+        for profile, why in made.plan.impossible
+    ]
+
+
+def _print_plan(context: Context, value: dict[str, Any], *, verbose: bool) -> None:
+    several = len(value["files"]) > 1
+    table = Table("For", "Way", "Why", Column("Lasts", justify="right"), Column("MiB", justify="right"))
     for one in value["renditions"]:
-        size = f"{one['expected_bytes'] / (1 << 20):.1f}"
+        where = ", ".join(one["destinations"])
         table.add_row(
-            legible(", ".join(one["destinations"])),
+            legible(f"{where}\n{one['output']}" + (f"\n{one['file']}" if several else "")),
             one["way"],
-            legible("; ".join(one["why"])),
-            f"{one['duration_s']:.1f}",
-            size,
+            legible("\n".join(one["why"])),
+            f"{one['duration_s']:.1f} s",
+            f"about {one['expected_bytes'] / MIB:.1f}\nat most {one['most_bytes'] / MIB:.1f}",
         )
+    for where in value["originals"]:
+        table.add_row(legible(where), "copy", "the original as it was dropped, for the record", "", "")
     context.console.print(table)
-    for one in value["impossible"]:
-        context.console.print(legible(f"impossible: {one['why']}"))
-    for problem in value["problems"]:
-        context.console.print(legible(problem))
-    context.console.print(f"about {value['expected_seconds']} s of work, {value['expected_bytes'] >> 20} MiB")
+    for line in _remarks(value):
+        context.console.print(legible(line))
+    if verbose:
+        _print_commands(value)
+
+
+def _remarks(value: dict[str, Any]) -> list[str]:
+    lines = [
+        f"One decode makes {len(run['outputs'])} of them: {', '.join(run['outputs'].values())}."
+        for run in value["runs"]
+        if len(run["outputs"]) > 1
+    ]
+    if any(one["way"] == "remux" for one in value["renditions"]):
+        lines += [f"{REMUX} {NO_COPY}"]
+    lines += [f"impossible: {one['output']}: {one['why']}" for one in value["impossible"]]
+    lines += [*value["problems"], *(f"as it stands it would be refused: {note}" for note in value["notes"])]
+    if value["runs"]:
+        took = timedelta(seconds=max(1, round(value["expected_seconds"])))
+        sizes = f"about {value['expected_bytes'] / MIB:.1f} MiB, at most {value['most_bytes'] / MIB:.1f}"
+        lines.append(f"In all {sizes}; ready after about {took} when nothing else is made.")
+    return lines
+
+
+def _print_commands(value: dict[str, Any]) -> None:
+    """Unwrapped, so that they can be copied; what a terminal might obey is replaced."""
+    for run in value["runs"]:
+        click.echo()
+        names = ", ".join(f"{name} is {what}" for name, what in run["outputs"].items())
+        drawn = " (page-1.png ... are drawn of it first)" if run["drawn_first"] else ""
+        click.echo(legible(f"# {run['file']}{drawn}: {names}; the hub runs this in its sandbox").plain)
+        click.echo(legible(shlex.join(run["command"])).plain)
