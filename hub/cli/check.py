@@ -18,7 +18,7 @@ from hub.cli.rights import name_of, take_the_hubs
 from hub.control import daemon_runs
 from hub.intake.leases import lease_problem, rights_problem
 from hub.ledger.database import open_for_reading
-from hub.media.sandbox import sandbox_problems
+from hub.media.selftest import sandbox_failures
 from hub.media.tools import missing_tools
 from hub.observe.health import read_status
 from hub.plugin_host.host import PluginHost
@@ -43,7 +43,7 @@ def check(context: Context, as_json: bool) -> None:
     settings = context.all_settings
     has_the_hubs_rights = take_the_hubs(context.hub_state_dir)
     runs = daemon_runs(context.hub_state_dir)
-    problems = [*_tools(), *_folders(settings)]
+    problems = [*_tools(context), *_folders(settings)]
     problems += _rights(context) if has_the_hubs_rights else _plugins_from_afar(settings)
     problems += _running(context) if runs else ()
     notes = [] if has_the_hubs_rights else [LEFT_OUT]
@@ -57,9 +57,11 @@ def check(context: Context, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _tools() -> Iterator[str]:
+def _tools(context: Context) -> Iterator[str]:
     yield from missing_tools()
-    yield from sandbox_problems()
+    state_dir = context.hub_state_dir
+    guarded = state_dir if os.access(state_dir, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+    yield from sandbox_failures(context.all_settings.media, guarded)
 
 
 def _folders(settings: Settings) -> Iterator[str]:

@@ -49,23 +49,23 @@ FORBIDDEN = {
     # Ways round a rule: unshare setns mount open_by_handle_at io_uring_setup setsid setpgid inotify_init(1)
     #   fanotify_init
     # Files, where Landlock does not look: fchmod fchmodat fchmodat2 fchown fchownat truncate utimensat
-    #   (l f)setxattr (l f)removexattr setxattrat removexattrat file_setattr mknodat symlinkat linkat
+    #   (l f)setxattr (l f)removexattr setxattrat removexattrat file_setattr mknodat symlinkat linkat mkdirat
     # Others' time: setpriority sched_setparam sched_setscheduler sched_setaffinity sched_setattr ioprio_set
     # Shared memory and queues: shmget shmat shmctl msgget msgctl semget semctl mq_open mq_unlink
-    # and x86_64's own old ones: fork vfork chmod chown lchown utime utimes futimesat mknod symlink link
+    # and x86_64's own old ones: fork vfork chmod chown lchown utime utimes futimesat mknod symlink link mkdir
     "x86_64": (
         41, 53, 42, 62, 200, 129, 297, 424,
         434, 438, 101, 310, 311, 312, 440, 448, 256, 279, 298, 321, 323, 248, 249, 250,
         272, 308, 165, 304, 425, 112, 109, 253, 294, 300,
-        91, 268, 452, 93, 260, 76, 280, 188, 189, 190, 197, 198, 199, 463, 466, 469, 259, 266, 265,
+        91, 268, 452, 93, 260, 76, 280, 188, 189, 190, 197, 198, 199, 463, 466, 469, 259, 266, 265, 258,
         141, 142, 144, 203, 314, 251, 29, 30, 31, 68, 71, 64, 66, 240, 241,
-        57, 58, 90, 92, 94, 132, 235, 261, 133, 88, 86,
+        57, 58, 90, 92, 94, 132, 235, 261, 133, 88, 86, 83,
     ),
     "aarch64": (
         198, 199, 203, 129, 130, 138, 240, 424,
         434, 438, 117, 270, 271, 272, 440, 448, 238, 239, 241, 280, 282, 217, 218, 219,
         97, 268, 40, 265, 425, 157, 154, 26, 262,
-        52, 53, 452, 55, 54, 45, 88, 5, 6, 7, 14, 15, 16, 463, 466, 469, 33, 36, 37,
+        52, 53, 452, 55, 54, 45, 88, 5, 6, 7, 14, 15, 16, 463, 466, 469, 33, 36, 37, 34,
         140, 118, 119, 122, 274, 30, 194, 196, 195, 186, 187, 190, 191, 180, 181,
     ),
 }  # fmt: skip
@@ -242,7 +242,7 @@ def _landlock(read: list[str], write: list[str]) -> None:
     size = 8 if abi < 4 else 16 if abi < 6 else 24
     ruleset = call("syscall", LANDLOCK, b"".join(n.to_bytes(8, "little") for n in (handled, net, scoped)), size, 0)
     look, run = 1 << 2 | 1 << 3, 1 << 0
-    special = 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12  # make device, socket, FIFO, block device, symbolic link
+    special = 1 << 6 | 1 << 7 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12  # devices, folders, sockets, FIFOs, symbolic links
     for paths, access in (
         (SYSTEM_PATHS, look | run),
         (read, look),

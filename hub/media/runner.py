@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from hub.media.sandbox import Confinement, clean_environment, confined
+from hub.media.sandbox import Confinement, clean_environment, confined, fills_the_disk
 
 TERMINATE_WITHIN_S = 5.0
 OUTPUT_BYTES = 4 << 20
 TAIL_BYTES = 16 << 10
+TALK_BYTES = 64 << 20  # a line for every picture of a long film is less
 LINE_BYTES = 256  # a line of ffmpeg's progress is far shorter
 WRITING_BYTES = 1 << 20  # more than ffmpeg's own progress lines could ever be
 _WATCH_EVERY_S = 0.5
@@ -27,7 +28,7 @@ class Stopped(StrEnum):
 
     DEADLINE = "deadline"  # it took longer than allowed
     STALLED = "stalled"  # it made no progress
-    FLOODED = "flooded"  # it wrote more to its standard output than any honest run
+    FLOODED = "flooded"  # it wrote more than any honest run, to its standard output or into its folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +74,11 @@ class _Watch:
 
     started: float
     moved: float
+    talk: int  # where its standard error goes
     reached_s: float = 0.0
     noted_s: float = 0.0  # reached_s, as of `moved`
     written: int = 0  # bytes, as of `moved`
     output: bytearray = field(default_factory=bytearray)
-    tail: bytearray = field(default_factory=bytearray)
     stopped: Stopped | None = None
 
 
@@ -95,25 +96,37 @@ async def run(
     With `stall_after_s` the command must be an ffmpeg with `-progress pipe:1`; `on_progress` then gets the seconds of
     media done so far.
     """
+    talk = os.memfd_create("talk")
+    try:
+        return await _run(command, limits, talk, folder, within_s, stall_after_s, on_progress)
+    finally:
+        os.close(talk)
+
+
+async def _run(
+    command: Sequence[str],
+    limits: Confinement,
+    talk: int,
+    folder: Path,
+    within_s: float,
+    stall_after_s: float | None,
+    on_progress: Callable[[float], None] | None,
+) -> Finished:
     now = time.monotonic()
-    watch = _Watch(started=now, moved=now)
+    watch = _Watch(started=now, moved=now, talk=talk)
     process = await asyncio.create_subprocess_exec(
         *confined(command, limits),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stderr=talk,  # memory, not a pipe: nobody has to wake up for each of its lines, and no full disk loses them
         start_new_session=True,
         cwd=folder,
         env=clean_environment(folder),
     )
     try:
         async with asyncio.TaskGroup() as group:
-            guard = group.create_task(_guard(process, watch, within_s, stall_after_s), name="media: guard")
-            readers = [
-                group.create_task(_read_tail(process, watch), name="media: errors"),
-                group.create_task(_read_output(process, watch, stall_after_s, on_progress), name="media: output"),
-            ]
-            await asyncio.wait(readers)
+            guard = group.create_task(_guard(process, watch, limits, within_s, stall_after_s), name="media: guard")
+            await _read_output(process, watch, stall_after_s, on_progress)
             await process.wait()
             guard.cancel()
     finally:
@@ -124,7 +137,7 @@ async def run(
     return Finished(
         exit_code=process.returncode if process.returncode is not None else -1,
         output=bytes(watch.output),
-        tail=watch.tail.decode(errors="replace"),
+        tail=_tail(talk),
         seconds=time.monotonic() - watch.started,
         stopped=watch.stopped,
         reached_s=watch.reached_s,
@@ -132,7 +145,11 @@ async def run(
 
 
 async def _guard(
-    process: asyncio.subprocess.Process, watch: _Watch, within_s: float, stall_after_s: float | None
+    process: asyncio.subprocess.Process,
+    watch: _Watch,
+    limits: Confinement,
+    within_s: float,
+    stall_after_s: float | None,
 ) -> None:
     while watch.stopped is None:
         await asyncio.sleep(min(_WATCH_EVERY_S, within_s))
@@ -141,7 +158,11 @@ async def _guard(
             watch.stopped = Stopped.DEADLINE
         elif stall_after_s is not None and _has_stalled(process.pid, watch, stall_after_s, now):
             watch.stopped = Stopped.STALLED
-        elif len(watch.output) > OUTPUT_BYTES:
+        elif (
+            len(watch.output) > OUTPUT_BYTES
+            or os.fstat(watch.talk).st_size > TALK_BYTES
+            or await asyncio.to_thread(fills_the_disk, limits)
+        ):
             watch.stopped = Stopped.FLOODED
     _signal_group(process, signal.SIGTERM)
     await asyncio.sleep(TERMINATE_WITHIN_S)  # cancelled as soon as the process has ended
@@ -170,11 +191,9 @@ def _signal_group(process: asyncio.subprocess.Process, which: signal.Signals) ->
         os.killpg(process.pid, which)  # it leads its own session, so its group bears its number
 
 
-async def _read_tail(process: asyncio.subprocess.Process, watch: _Watch) -> None:
-    assert process.stderr is not None  # noqa: S101 - we asked for the pipe
-    while chunk := await process.stderr.read(8192):
-        watch.tail += chunk
-        del watch.tail[:-TAIL_BYTES]
+def _tail(talk: int) -> str:
+    size = os.fstat(talk).st_size
+    return os.pread(talk, TAIL_BYTES, max(0, size - TAIL_BYTES)).decode(errors="replace")
 
 
 async def _read_output(

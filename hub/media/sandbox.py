@@ -15,6 +15,8 @@ from hub.media import jail
 from hub.media.settings import MediaSettings
 
 MIB = 1 << 20
+MOST_FILES = 5000  # a PDF of fifty pages makes fifty
+JAIL = Path(jail.__file__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ def confinement(
 def confined(command: Sequence[str], limits: Confinement) -> list[str]:
     """The arguments that run `command` in the jail, as a child of the calling process (it dies with it)."""
     return [
-        *(sys.executable, "-I", "-S", str(limits.entry or _jail_file())),
+        *(sys.executable, "-I", "-S", _compiled(limits.entry or JAIL)),
         f"parent={os.getpid()}",
         f"memory={limits.memory_mib * MIB}",
         f"file={limits.file_mib * MIB}",
@@ -64,6 +66,25 @@ def confined(command: Sequence[str], limits: Confinement) -> list[str]:
         "--",
         *command,
     ]
+
+
+def fills_the_disk(limits: Confinement) -> bool:
+    """Whether the run has written more than any honest one: the kernel limits each file, but not how many. Blocks."""
+    most_bytes, most_files = 2 * limits.file_mib * MIB, MOST_FILES
+    for folder in limits.write:
+        for parent, _, names in os.walk(folder):
+            most_files -= len(names)
+            most_bytes -= sum(_bytes_of(os.path.join(parent, name)) for name in names[:MOST_FILES])  # noqa: PTH118
+            if most_files < 0 or most_bytes < 0:
+                return True
+    return False
+
+
+def _bytes_of(path: str) -> int:
+    try:
+        return os.lstat(path).st_blocks * 512
+    except OSError:
+        return 0  # it is gone again
 
 
 def clean_environment(folder: Path) -> dict[str, str]:
@@ -80,9 +101,8 @@ def clean_environment(folder: Path) -> dict[str, str]:
 
 
 @functools.cache
-def _jail_file() -> str:
-    """The compiled jail, made here where nobody has made it: compiling would be a third of each start."""
-    source = Path(jail.__file__)
+def _compiled(source: Path) -> str:
+    """The compiled file, made here where nobody has made it: compiling would be a third of each start."""
     compiled = Path(importlib.util.cache_from_source(str(source)))
     if _is_compiled(source, compiled):
         return str(compiled)
@@ -122,7 +142,7 @@ def _tasks_for_a_tool() -> int | None:
 
 def sandbox_problems() -> list[str]:
     """What this system does not let the sandbox apply, one sentence each with the remedy; [] when it is whole."""
-    command = [sys.executable, "-I", "-S", _jail_file(), "report=1", "--"]
+    command = [sys.executable, "-I", "-S", _compiled(JAIL), "report=1", "--"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -98,6 +98,7 @@ FILTERED = {  # by seccomp, Landlock or not
     "a message queue": lambda: call(240, 0, 0, 0, 0),
     "shared memory": lambda: call(29, 0, 4096, 0o1600),
     "a device": lambda: os.mknod(NAME, 0o600 | 0o020000, os.makedev(1, 8)),
+    "a folder in a folder, and so on": lambda: os.mkdir(NAME),
     "a FIFO": lambda: os.mkfifo(NAME),
     "a symbolic link": lambda: os.symlink("/etc/passwd", NAME),
     "a hard link": lambda: os.link(INPUT, NAME),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hub.media import jail
-from hub.media.runner import Finished, run
+from hub.media.runner import Finished, Stopped, run
 from hub.media.sandbox import Confinement, sandbox_problems
 
 PYTHON = "/usr/bin/python3"  # a system tool, as ffmpeg is
@@ -80,6 +80,20 @@ async def test_a_file_larger_than_allowed_is_not_written(tmp_path):
 
     assert finished.exit_code == -25  # SIGXFSZ
     assert (tmp_path / "big").stat().st_size <= 1 << 20
+
+
+@needs_system_python
+@pytest.mark.parametrize("script", ["one.write(bytes(1 << 20))", "pass"], ids=["full ones", "empty ones"])
+async def test_files_without_end_are_ended(tmp_path, script):
+    """The kernel limits how large each may be, not how many there are."""
+    endless = (
+        f"import itertools\nfor n in itertools.count():\n  with open(f'{tmp_path}/{{n}}', 'wb') as one:\n    {script}"
+    )
+
+    finished = await confined(tmp_path, PYTHON, "-I", "-S", "-c", endless, file_mib=16)
+
+    assert finished.stopped is Stopped.FLOODED
+    assert not finished.transient
 
 
 @needs_system_python
