@@ -16,6 +16,7 @@ PARTS = {
     "videotron": ("videotron",),
     "radio": ("loudness",),
     "archive": ("archive",),
+    "ledger": ("ledger",),
 }
 
 
