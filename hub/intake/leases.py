@@ -1,4 +1,4 @@
-"""For `siarhub check`: where the kernel cannot say who still writes a file, and why; a longer quiet is waited for there."""
+"""For `siarhub check`: where the kernel cannot say who still writes a file, so that a longer quiet is waited for."""
 
 from __future__ import annotations
 

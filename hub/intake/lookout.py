@@ -172,20 +172,21 @@ class Lookout:
         name, settings = bundle.anchor, self._settings
         quiet_for = self._quiet.look(name, fd)
         content = self._content(name)
+        names = content.media + ((content.sidecar,) if content.sidecar else ())
+        files: list[Parts] = [] if content.problem else [(name, inner) for inner in names]
         if quiet_for < settings.folder_quiet_s:
+            for parts in files:
+                self._settler.begin(parts)
             return self._arriving(bundle, Refusal("It has only just arrived."), settings.folder_quiet_s - quiet_for)
         uploads = [f"{name}/{upload}" for upload in content.uploads]
         if any(self._quiet.look(upload, fd) < LEFTOVER_UPLOAD_S for upload in uploads):
             return self._arriving(bundle, Refusal("An upload into this folder is still going on."), 5.0)
-        problem = content.problem
-        if not content.media and not problem:
+        if not content.media and not content.problem:
             rest = settings.empty_folder_wait_s - quiet_for
             if rest > 0:
                 return self._arriving(bundle, Refusal("The folder has no media file yet."), rest)
             return self._ready(bundle, [], problem=_empty_folder())
-        names = content.media + ((content.sidecar,) if content.sidecar else ())
-        files: list[Parts] = [] if problem else [(name, inner) for inner in names]
-        return self._judge(bundle, files, content.sidecar, problem, [name, *uploads])
+        return self._judge(bundle, files, content.sidecar, content.problem, [name, *uploads])
 
     def _judge(
         self,

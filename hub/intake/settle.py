@@ -106,6 +106,13 @@ class Settler:
             memory.verdict = found
         return found
 
+    def begin(self, parts: Parts) -> None:
+        """Start the file's clock, if it does not run: whoever waits for a folder need not wait for its files after it.
+
+        Raises: FileNotFoundError, other OSError.
+        """
+        self._memory_of(parts, self._inbox.joinpath(*parts).lstat())
+
     def forget_all_but(self, present: Set[str]) -> None:
         """Forget the files of drops that are gone; `present` are the names in the watched folder."""
         for parts in [parts for parts in self._seen if parts[0] not in present]:

@@ -64,7 +64,8 @@ def test_a_hub_without_the_capability_is_told_where_others_may_drop(tmp_path: Pa
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody without capabilities")
     with subprocess.Popen(["/usr/bin/python3", "-c", shell], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as nobody:
-        assert nobody.stdout and nobody.stdout.readline()
+        assert nobody.stdout
+        assert nobody.stdout.readline()
 
         folder.chmod(0o755)
         assert rights_problem(folder, nobody.pid) is None
