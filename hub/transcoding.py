@@ -124,10 +124,16 @@ class Transcoding:
                 run.making.cancel()
 
     async def _threads(self, job: Job) -> int:
-        """This run's share of the cores; 0 = all of them, when it is alone or everybody else stands back for it."""
+        """This run's share of the cores; 0 = all of them.
+
+        An urgent one gets all, for the others stand back for it; so does the last of a queue, since those beside it end
+        and a share is for the whole of a run.
+        """
         waiting = await self._database.read(jobs.due_transcodes, self._clock.now())
-        at_once = min(self._at_once, len(self._runs) + 1 + waiting)
-        return 0 if job.urgent or at_once <= 1 else max(1, len(os.sched_getaffinity(0)) // at_once)
+        if job.urgent or not waiting:
+            return 0
+        running = sum(1 for run in self._runs.values() if not run.urgent)
+        return max(1, len(os.sched_getaffinity(0)) // min(self._at_once, running + 1 + waiting))
 
     async def _make(self, run: _Run, profiles: Sequence[Profile]) -> Results:
         """The results in the order of `profiles`; none when the run was stopped as unwanted."""

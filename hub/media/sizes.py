@@ -17,7 +17,7 @@ _PICTURE_ENTRY_BYTES = 16  # of each picture, in the tables of an MP4
 def likely_bytes(media: MediaInfo, profile: Profile, seconds: float) -> int:
     """What encoding this probably gives. Ordinary content: noise gives more, up to `most_bytes`, slides give less."""
     if not isinstance(profile, VideoProfile):
-        return most_bytes(profile, seconds)
+        return max(1, most_bytes(profile, seconds) - CONTAINER_BYTES)
     picture = _still_kbps(profile) if media.kind is not MediaKind.VIDEO else _moving_kbps(media, profile)
     sound = AAC_KBPS if profile.with_sound and media.has_sound else 0
     likely = ceil(seconds * (picture + sound) * 125) + _container_bytes(profile, seconds)

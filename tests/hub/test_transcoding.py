@@ -101,8 +101,8 @@ async def test_cores_are_shared_by_those_that_run_and_an_urgent_one_gets_all(
         slow.may_end.set()
         await world.settled()
 
-    # Whoever is alone takes all cores; of two at once each has its half; nice level 0 is the urgent one's alone.
-    assert world.kitchen.shares[:3] == [(0, False), (4, False), (0, True)]
+    # Whoever is alone or last takes all cores; while others wait each has its half; the urgent one is not nice.
+    assert world.kitchen.shares == [(0, False), (4, False), (0, True), (0, False)]
 
 
 async def test_progress_names_item_and_outputs_and_is_gone_afterwards(world: World) -> None:
