@@ -2,11 +2,15 @@
 # ARGS go to the command: make demo ARGS=--once · make test ARGS='tests/hub -k settle' · make bench ONLY=media
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/local/sbin:/usr/sbin:/sbin
+# Python imports from here by name, never from where somebody happens to stand.
+export PYTHONSAFEPATH := 1
+export PYTHONPATH := $(CURDIR)
 ARGS ?=
 ONLY ?=
+DIR ?=
 TESTS := -n 2 --dist loadgroup
 
-.PHONY: help setup demo test check format bench faults install install-player
+.PHONY: help setup demo test check format bench faults hostile install install-player
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1#/p' Makefile | while IFS='#' read -r name what; do printf '  make %-15s %s\n' "$$name" "$$what"; done
@@ -35,6 +39,9 @@ bench: setup ## what it costs against a plain script; ONLY=chain|media|clips|lat
 
 faults: setup ## kill, cut and fill up at every point; ONLY=... picks one
 	@python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+hostile: setup ## what comes of every file below DIR=..., or of hostile files of our own; ARGS=--json, ARGS="--record FILE"
+	@python -m tests.hostile $(if $(DIR),"$(DIR)") $(ARGS)
 
 install: ## the hub as a service on this server (root)
 	@config/install hub

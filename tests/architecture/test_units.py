@@ -133,3 +133,8 @@ def test_the_installed_settings_name_what_is_installed() -> None:
     assert settings["radio"]["as_run"] == "/var/lib/siarhub/radio/as-run.jsonl"
     assert settings["videotron"]["broker"]["port"] == 1884
     assert settings["videotron"]["broker"]["password_file"] == "/etc/siarhub/broker/siarhub.password"
+
+
+@pytest.mark.parametrize("unit", ["siarhub.service", "siarhub-player.service"])
+def test_python_imports_nothing_from_where_it_is_started(unit: str) -> None:
+    assert "PYTHONSAFEPATH=1" in values(unit, "Environment")
