@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from watchdog.observers.inotify_c import InotifyFD
 
 from hub.intake import canary
 from hub.intake.service import Intake
@@ -35,6 +37,10 @@ def cut_the_watch() -> None:
     for fd, descriptors in watches().items():
         for descriptor in descriptors:
             assert libc.inotify_rm_watch(fd, descriptor) == 0
+
+
+def readers() -> list[InotifyFD]:
+    return [thread for thread in threading.enumerate() if isinstance(thread, InotifyFD)]
 
 
 def health(intake: Intake) -> str:
@@ -65,6 +71,20 @@ async def test_a_dead_watch_turns_health_red_and_is_built_anew(place: Any, event
         assert not intake.status().trouble
         place.drop("klip.mp4")
         await eventually(lambda: place.desk.placed)
+
+
+async def test_the_death_of_the_thread_that_reads_the_kernel_s_events_is_got_over(place: Any, eventually: Any) -> None:
+    async with place.running(**NEVER_BY_LOOKING) as intake:
+        await eventually(lambda: intake.status().canary.at)
+        (reader,) = readers()
+
+        reader.stop()
+        reader.join()
+
+        await eventually(readers)
+        since = intake.status().canary.at
+        await eventually(lambda: intake.status().canary.at > since)
+        assert intake.status().watch == "events"
 
 
 async def test_drops_are_still_found_when_no_watch_can_be_had(
