@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from hub.api import Asset, Channel, Clock, Draft, Item, ItemNumber, ItemState, Log, MediaKind, Sha256
+from hub.api import Asset, AudioProfile, Channel, Clock, Draft, Item, ItemNumber, ItemState, Log, MediaKind, Sha256
 from hub.api import Refused as RefusedFact
 from hub.api.errors import RetryLater
 from hub.intake.desk import Accepted, ClaimedFile, Postponed, Refused, RefusedDrop, Submission, Verdict
@@ -20,7 +20,7 @@ from hub.intake.settings import ApprovalLevel, SameBytes
 from hub.intake.sidecar import Sidecar, WithdrawalNote
 from hub.ledger import facts, items
 from hub.ledger.database import Database
-from hub.media.loudness import check_audio
+from hub.media import loudness
 from hub.media.probe import probe
 from hub.media.settings import MediaSettings
 from hub.media.sniff import container_of
@@ -151,8 +151,11 @@ class Reception:
         """What is to be aired must have something to hear; what was measured need not be measured again."""
         voiced = [asset for asset in draft.assets if asset.media.has_sound]
         spoken = next((asset for asset in voiced if asset.media.kind is MediaKind.AUDIO), voiced[0])
-        with _trouble_of(spoken.sha256):
-            measured = await check_audio(spoken.path, settings=self._media)
+        if known := loudness.known(spoken.media):
+            loudness.refuse_unfit(known, AudioProfile())
+            return draft
+        with _trouble_of(spoken.sha256):  # beside its picture it could not be decoded: this says what is wrong
+            measured = await loudness.check_audio(spoken.path, settings=self._media)
         media = replace(spoken.media, loudness_lufs=measured.integrated_lufs, true_peak_dbtp=measured.true_peak_dbtp)
         assets = tuple(replace(asset, media=media) if asset is spoken else asset for asset in draft.assets)
         return replace(draft, assets=assets)

@@ -97,6 +97,11 @@ class MediaInfo:
     def has_sound(self) -> bool:
         return bool(self.audio_codec)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing can be heard in its sound: all of it is below the gate of ITU-R BS.1770 (-70 LUFS)."""
+        return self.loudness_lufs is not None and self.loudness_lufs <= -69.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 
-from hub.api import DeliveryState, Item, ItemState
+from hub.api import DeliveryState, Item, ItemState, MediaInfo
 from hub.messages import Catalogue
 
 
@@ -56,6 +56,7 @@ def render_receipt(
         [say("RECEIPT {number}", number=item.number)],
         _facts(item, office, withdrawn_because),
         _files(item, office),
+        _remarks(item, office),
         _deliveries(deliveries, office),
         _plays(plays, office),
         [say("Filed in: {path}", path=filed)] if filed else [],
@@ -112,6 +113,24 @@ def _approval(item: Item, office: Office) -> str:
 def _files(item: Item, office: Office) -> list[str]:
     say = office.catalogue
     return [say("Files:")] + [f"- {asset.original_name}\n  SHA-256 {asset.sha256}" for asset in item.assets]
+
+
+def _remarks(item: Item, office: Office) -> list[str]:
+    """What was found in the files that refuses nobody, but that somebody should know."""
+    say = office.catalogue
+    lines = [(_remark(asset.media), asset.original_name) for asset in item.assets]
+    return [say(remark, file=name) for remark, name in lines if remark]
+
+
+def _remark(media: MediaInfo) -> str:
+    if media.clipped:
+        return (
+            "Note: the sound of {file} is distorted, because it was recorded too loud. It is used as it is; a cleaner "
+            "recording would be better."
+        )
+    if media.is_silent:
+        return "Note: {file} has a sound track, but nothing can be heard in it."
+    return ""
 
 
 def _deliveries(deliveries: Sequence[DeliveryLine], office: Office) -> list[str]:

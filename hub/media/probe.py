@@ -146,6 +146,8 @@ async def headers(
     found = await read_streams(path, folder, container, settings, *(_PACKETS if packets else ()))
     _check_streams(found["streams"], settings)
     video, audio = first(found["streams"], "video"), first(found["streams"], "audio")
+    if video is None and any(_shows(stream) for stream in found["streams"]):
+        raise Refusal("The picture of this file is of a kind that cannot be read. Export it as MP4 (H.264, AAC).")
     if video is None and audio is None:
         raise Refusal("This file has no picture and no sound. Export it again with at least one of them.")
     moving = MediaKind.IMAGE if container in IMAGES else MediaKind.VIDEO
@@ -157,7 +159,7 @@ async def headers(
     times = [float(packet["pts_time"]) for packet in found.get("packets", ()) if "pts_time" in packet]
     return Headed(
         info=info,
-        duration_s=None if found["estimated"] else _number(found["format"].get("duration")),
+        duration_s=None if found["estimated"] else _duration(found["format"], container),
         walked_s=max(times, default=0.0) if packets else None,
     )
 
@@ -193,7 +195,7 @@ async def _walk(path: Path, folder: Path, info: MediaInfo, settings: MediaSettin
     return info, (await _ffmpeg_to_the_end(path, folder, info, settings)).reached_s
 
 
-_HEARD = ("-map", "0:a:0", "-af", as_text(STEREO, CLIPPING, METER), "-f", "null", "-")
+_HEARD = ("-map", "0:a:0", "-af", as_text(CLIPPING, STEREO, METER), "-f", "null", "-")
 
 
 async def _ffmpeg_to_the_end(
@@ -288,6 +290,11 @@ def _sound(info: MediaInfo, stream: Mapping[str, Any]) -> MediaInfo:
     )
 
 
+def _shows(stream: Mapping[str, Any]) -> bool:
+    """Whether it is a picture, read or not: without it, a film would pass for a mere sound."""
+    return stream.get("codec_type") == "video" and not stream.get("disposition", {}).get("attached_pic")
+
+
 def _check_streams(streams: Sequence[object], settings: MediaSettings) -> None:
     if len(streams) > settings.max_streams:
         raise Refusal(
@@ -300,6 +307,14 @@ def _check_streams(streams: Sequence[object], settings: MediaSettings) -> None:
 def _check_duration(duration_s: float | None, settings: MediaSettings) -> None:
     if duration_s is not None and duration_s > settings.max_duration_s:
         raise too_long(duration_s, settings)
+
+
+def _duration(form: Mapping[str, Any], container: str) -> float | None:
+    """Matroska counts it from zero, wherever the recording begins; all others from the beginning."""
+    duration_s, start_s = _number(form.get("duration")), _number(form.get("start_time"))
+    if container != "mkv" or duration_s is None or start_s is None:
+        return duration_s
+    return max(0.0, duration_s - max(0.0, start_s))
 
 
 def _number(value: object) -> float | None:

@@ -3,15 +3,17 @@ from __future__ import annotations
 import ast
 from datetime import date
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from babel.messages.pofile import read_po
 
 import hub.intake
-from hub.api import Approval, DeliveryState, ItemState
+from hub.api import Approval, DeliveryState, ItemState, MediaKind
 from hub.intake.receipts import DeliveryLine, FirstPlay, Office, render_receipt
 from hub.messages import catalogue
-from hub.testing import NOON, make_item
+from hub.testing import NOON, make_asset, make_item, make_media
 
 OFFICE = Office(language="id", catalogue=catalogue("id"), zone=ZoneInfo("Asia/Makassar"))
 SPEAKERS = {"Refusal", "say", "catalogue", "_catalogue", "_later"}
@@ -41,6 +43,19 @@ def test_a_receipt_tells_the_whole_story_in_the_office_s_words() -> None:
         "Diarsipkan di: 2026/2026-11 November",
     ):
         assert line in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("facts", "note"),
+    [
+        ({"clipped": True}, "Catatan: suara a.mp4 pecah karena direkam terlalu keras."),
+        ({"loudness_lufs": -70.0, "true_peak_dbtp": -120.0}, "Catatan: a.mp4 memiliki jalur suara, tetapi tidak ada"),
+    ],
+)
+def test_what_is_wrong_with_the_sound_is_told(facts: dict[str, Any], note: str) -> None:
+    item = make_item(assets=(make_asset(name="a.mp4", media=make_media(MediaKind.VIDEO, audio_codec="aac", **facts)),))
+
+    assert note in render_receipt(item, OFFICE)
 
 
 def test_a_withdrawn_item_says_why() -> None:

@@ -77,6 +77,64 @@ async def test_sound_that_can_be_heard_passes(tmp_path, settings):
     assert -40 < measured.integrated_lufs < -20
 
 
+@pytest.mark.parametrize(
+    ("sound", "ending", "clipped"),
+    [
+        ("anoisesrc=d=2:c=pink:a=0.9:seed=1,volume=16dB", "wav", True),
+        ("anoisesrc=d=2:c=pink:a=0.9:seed=1,volume=16dB", "mp3", True),
+        ("sine=d=2,volume=40dB", "wav", True),
+        ("anoisesrc=d=2:c=pink:a=0.9:seed=1", "wav", False),
+        ("sine=d=2,volume=20dB", "wav", False),
+        ("sine=d=2,volume=20dB", "m4a", False),
+    ],
+)
+async def test_sound_that_was_recorded_too_loud_is_known(tmp_path, asset_of, sound, ending, clipped):
+    _lavfi(sound, tmp_path / f"a.{ending}")
+
+    assert (await asset_of(tmp_path / f"a.{ending}")).media.clipped is clipped
+
+
+async def test_a_video_with_a_silent_track_is_taken_and_known_to_be_silent(tmp_path, asset_of):
+    _ffmpeg("-f", "lavfi", "-i", "testsrc2=d=1:s=128x72", "-f", "lavfi", "-i", "anullsrc=d=1", tmp_path / "a.mp4")
+
+    media = (await asset_of(tmp_path / "a.mp4")).media
+
+    assert media.is_silent
+    assert not media.clipped
+
+
+async def test_damaged_sound_beside_a_picture_leaves_its_loudness_unknown(tmp_path, asset_of, settings):
+    path = samples.make_video(tmp_path / "a.mkv", 2)
+    whole = tmp_path / "whole.mkv"
+    _ffmpeg("-i", path, "-map", "0", "-c", "copy", "-bsf:a", "noise=amount=5", whole)
+
+    media = (await asset_of(whole)).media
+
+    assert media.has_sound
+    assert media.loudness_lufs is None
+    with pytest.raises(Refusal, match="damaged"):
+        await check_audio(whole, settings=settings)
+
+
+async def test_sound_that_fits_already_passes_through_bit_for_bit(tmp_path, transcoder, asset_of):
+    path = samples.make_audio(tmp_path / "a.wav", 2, volume_db=-12.0)
+    (first,) = await transcoder.make(await asset_of(path), [AudioProfile()])
+
+    (again,) = await transcoder.make(await asset_of(first.path), [AudioProfile()])
+
+    assert again.sha256 == first.sha256
+    assert again.loudness_lufs == pytest.approx(-16.0, abs=0.3)
+
+
+async def test_two_loudnesses_of_one_sound_are_not_mistaken_for_each_other(tmp_path, transcoder, asset_of):
+    path = samples.make_audio(tmp_path / "a.wav", 2, volume_db=-12.0)
+
+    made = await transcoder.make(await asset_of(path), [AudioProfile(loudness_lufs=-23.0), AudioProfile()])
+
+    assert [one.loudness_lufs for one in made] == [pytest.approx(-23.0, abs=0.3), pytest.approx(-16.0, abs=0.3)]
+    assert [independent_measure(one.path) for one in made] == [pytest.approx(-23, abs=0.3), pytest.approx(-16, abs=0.3)]
+
+
 async def test_too_short_and_too_long_are_refused(tmp_path, settings):
     path = samples.make_audio(tmp_path / "a.wav", 2)
 
@@ -92,4 +150,16 @@ async def test_a_file_without_sound_is_refused(tmp_path, settings):
 
 
 def _lavfi(source: str, path: Path) -> None:
-    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-ac", "2", path], check=True)
+    _ffmpeg("-f", "lavfi", "-i", source, "-ac", "2", path)
+
+
+def _ffmpeg(*words: str | Path) -> None:
+    subprocess.run(
+        [
+            "ffmpeg",
+            "-v",
+            "error",
+            *words,
+        ],
+        check=True,
+    )
