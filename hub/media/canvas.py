@@ -25,6 +25,7 @@ TONE_MAP = (
 )
 FILMED_HDR = {"color_primaries": "bt2020", "colorspace": "bt2020nc"}
 DRAWN_HDR = {"color_primaries": "bt2020", "colorspace": "gbr", "range": "pc"}
+_FILMED = ("yuv420p", "yuv422p", "yuv411p", "yuv444p")
 _ALPHA = ("rgba", "bgra", "argb", "abgr", "yuva", "gbrap", "ya8", "ya16", "pal8")
 
 
@@ -52,8 +53,9 @@ def upright(ffmpeg: Any, picture: Stream, source: Source, cover: tuple[int, int]
     media = source.media
     if is_drawn(media):
         return _tone_mapped(picture, DRAWN_HDR, source)
-    # A stream may be called progressive and still hold interlaced pictures; others pass this filter untouched.
-    picture = picture.filter("yadif", deint="interlaced")
+    if min(media.width or 0, media.height or 0) > 2 and (media.interlaced or media.pixel_format.startswith(_FILMED)):
+        # A stream may be called progressive and still hold interlaced pictures; others pass this filter untouched.
+        picture = picture.filter("yadif", deint="interlaced")
     if media.color_transfer in HDR_TRANSFERS:
         picture = _tone_mapped(_no_larger(picture, media, cover), FILMED_HDR, source)
     return _on_white(ffmpeg, picture) if media.pixel_format.startswith(_ALPHA) else picture
@@ -125,8 +127,12 @@ def _fitted(picture: Stream, profile: VideoProfile, source: Source) -> Stream:
     if profile.fit is Fit.FIT:
         size = _inside(width, height)
     elif profile.fit is Fit.CROP:
-        picture = picture.filter("crop", f"min(iw,ih*{width}/{height}/sar)", f"min(ih,iw*sar*{height}/{width})")
+        picture = picture.filter(
+            "crop", f"min(iw,max(2,ih*{width}/{height}/sar))", f"min(ih,max(2,iw*sar*{height}/{width}))"
+        )
     colours = {"out_color_matrix": "bt709", "out_range": "tv", **_unlabelled(source)}
+    if (source.media.height or 0) > 16 * height or (source.media.width or 0) > 16 * width:
+        colours["flags"] = "area"  # the usual one reaches no further, and refuses
     fitted = picture.filter("scale", *size, **colours).filter("format", pix_fmts="yuv420p")
     if profile.fit is Fit.FIT:
         fitted = fitted.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2", "black")

@@ -26,6 +26,7 @@ class VideoDetails:
     bitrate_kbps: int = 0
     longest_keyframe_gap_s: float = 0.0
     constant_rate: bool = False
+    picture_s: float = 0.0  # from the first picture to the end of the last one: the sound may be longer
 
 
 def basic_details(media: MediaInfo) -> VideoDetails:
@@ -38,7 +39,7 @@ async def read_details(asset: Asset, settings: MediaSettings, *, packets: bool) 
 
     Raises: Refusal, RetryLater.
     """
-    more = ("-show_packets", "-select_streams", "v:0") if packets else ("-select_streams", "v:0")
+    more = ("-show_packets", "-select_streams", "V:0") if packets else ("-select_streams", "V:0")
     entries = (
         "packet=pts_time,duration_time,size,flags:stream:stream_disposition:format" if packets else "stream:format"
     )
@@ -75,5 +76,6 @@ def _with_packets(details: VideoDetails, packets: Sequence[Mapping[str, Any]], f
         color_range=details.color_range,
         bitrate_kbps=round(sum(int(packet.get("size", 0)) for packet in packets) * 8 / length / 1000),
         longest_keyframe_gap_s=max(later - sooner for sooner, later in pairwise(marks)),
+        picture_s=length,
         constant_rate=all(abs(later - sooner - step) < step / 4 for sooner, later in pairwise(times)),
     )

@@ -10,7 +10,7 @@ from math import ceil
 from hub.api.models import Asset, AudioProfile, MediaInfo, MediaKind, Pages, Profile, ThumbnailProfile, VideoProfile
 from hub.media.details import VideoDetails
 from hub.media.sizes import CONTAINER_BYTES, likely_bytes, most_bytes
-from hub.media.sniff import is_animation
+from hub.media.sniff import is_animation, is_one_picture
 
 MAX_LEVEL = 42  # 1080p at 60 pictures a second: what small players and LED processors decode in hardware
 MOST_PACKETS = 15_000  # ten minutes at 25 a second: a longer film is worth its encoding
@@ -78,6 +78,8 @@ def plan(asset: Asset, profiles: Sequence[Profile], details: VideoDetails | None
 
 def duration_of(media: MediaInfo, profile: Profile) -> float:
     """Seconds that the rendition will last. An animation is shown whole, as often as fills a still's time."""
+    if is_one_picture(media) and isinstance(profile, VideoProfile):
+        return profile.still_s
     if is_animation(media) and media.duration_s and isinstance(profile, VideoProfile):
         return media.duration_s * max(1, ceil(profile.still_s / media.duration_s - 0.01))
     if media.duration_s is not None:
@@ -143,7 +145,7 @@ def _reasons(media: MediaInfo, profile: Profile, details: VideoDetails | None) -
         return ("a thumbnail is always drawn",)
     reasons = _differences(media, profile)
     if not reasons:
-        reasons = ("its details are not known",) if details is None else _finer_differences(details, profile)
+        reasons = ("its details are not known",) if details is None else _finer_differences(media, details, profile)
     return reasons
 
 
@@ -185,6 +187,7 @@ def _differences(media: MediaInfo, profile: VideoProfile) -> tuple[str, ...]:
         return (f"{media.kind.value} becomes a clip of {profile.still_s:g} s a page",)
     size = f"{media.width}x{media.height}"
     checks = (
+        (not is_one_picture(media), f"a single picture becomes a clip of {profile.still_s:g} s"),
         (media.video_codec == "h264", f"codec is {media.video_codec}, not h264"),
         (size == f"{profile.width}x{profile.height}", f"size is {size}, not {profile.width}x{profile.height}"),
         (media.rotation == 0, f"picture is stored turned by {media.rotation} degrees"),
@@ -196,7 +199,7 @@ def _differences(media: MediaInfo, profile: VideoProfile) -> tuple[str, ...]:
     return tuple(why for fits, why in checks if not fits)
 
 
-def _finer_differences(details: VideoDetails, profile: VideoProfile) -> tuple[str, ...]:
+def _finer_differences(media: MediaInfo, details: VideoDetails, profile: VideoProfile) -> tuple[str, ...]:
     gap = details.longest_keyframe_gap_s
     checks = (
         (details.h264_profile in PLAIN_PROFILES, f"H.264 profile is {details.h264_profile or 'unknown'}"),
@@ -205,6 +208,10 @@ def _finer_differences(details: VideoDetails, profile: VideoProfile) -> tuple[st
         (details.color_range in ("", "tv", "unknown"), "colours are full range"),
         (details.color_space in ("", "bt709", "unknown"), f"colour space is {details.color_space}"),
         (details.constant_rate, "frame rate is not constant"),
+        (
+            details.picture_s > (media.duration_s or 0) - 0.5,
+            f"picture lasts {details.picture_s:.1f} s, the sound longer",
+        ),
         (
             0 < details.bitrate_kbps <= profile.max_bitrate_kbps,
             f"{details.bitrate_kbps} kb/s, above {profile.max_bitrate_kbps}",

@@ -39,6 +39,11 @@ def is_animation(media: MediaInfo) -> bool:
     return media.kind is MediaKind.VIDEO and media.container in IMAGES
 
 
+def is_one_picture(media: MediaInfo) -> bool:
+    """Whether this video is a still in a video's clothes."""
+    return media.kind is MediaKind.VIDEO and (media.duration_s or 0) * (media.fps or 0) < 1.5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sniffed:
     container: str  # a key of DEMUXERS, one of IMAGES, or "pdf"

@@ -46,6 +46,7 @@ class Look:
     reached_s: float
     keyframes: int
     black: bool  # all that was decoded
+    sizes: frozenset[str]  # of what was decoded, such as 1920x1080
     loudest_db: float | None  # None: no sound was looked for
 
 
@@ -72,6 +73,8 @@ async def verify_video(
         raise Unfit("the sound is missing" if sound else "there is sound that nobody asked for")
     measured = check_length(headed, step)
     look = shown or await _look(path, "mp4", folder, settings, sound=sound)
+    if look.sizes != {f"{profile.width}x{profile.height}"}:
+        raise Unfit(f"its pictures are {' and '.join(sorted(look.sizes))} large")
     check_duration(headed.duration_s, look.reached_s if headed.walked_s is None else headed.walked_s)
     if sound and audible and look.loudest_db is not None and look.loudest_db <= SILENT_DB:
         raise Unfit("it is silent, but its original is not")
@@ -132,7 +135,19 @@ async def _look(path: Path, container: str, folder: Path, settings: MediaSetting
         *("ffmpeg", "-nostdin", "-hide_banner", *SPOKEN, "-xerror", "-max_alloc", str(MAX_ALLOC_BYTES)),
         *("-progress", "pipe:1", "-threads", "1"),
         *as_arguments({**strict_options(container, settings), **skip}),
-        *("-i", url(path), "-map", "0:v:0", "-vf", "showinfo", "-fps_mode", "passthrough", "-f", "null", "-"),
+        *(
+            "-i",
+            url(path),
+            "-map",
+            "0:v:0",
+            "-vf",
+            "format=yuv420p,showinfo",
+            "-fps_mode",
+            "passthrough",
+            "-f",
+            "null",
+            "-",
+        ),
         *(("-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-") if sound else ()),
         *("-map", "0:v:0", "-c", "copy", "-f", "null", "-"),
     ]
@@ -142,7 +157,8 @@ async def _look(path: Path, container: str, folder: Path, settings: MediaSetting
     return seen(finished)
 
 
-_FRAME = re.compile(r"\[Parsed_showinfo_0 @ [^]]*] .*\bmean:\[(\d+)[^]]*] stdev:\[([\d.]+)")
+_FRAME = re.compile(r"\[Parsed_showinfo_\d @ [^]]*] .*\bmean:\[(\d+)[^]]*] stdev:\[([\d.]+)")
+_SIZE = re.compile(r"\[Parsed_showinfo_\d @ [^]]*] .*\bs:(\d+x\d+) ")
 _LOUDEST = re.compile(r"\[Parsed_volumedetect_0 @ [^]]*] (?:\[info\] )?max_volume: (-?[\d.]+|-inf) dB")
 
 
@@ -160,6 +176,7 @@ def seen(finished: Finished) -> Look:
     return Look(
         reached_s=finished.reached_s,
         keyframes=len(frames),
+        sizes=frozenset(_SIZE.findall(finished.tail)),
         black=all(mean < BLACK_LUMA and spread < BLACK_SPREAD for mean, spread in frames),
         loudest_db=float(loudest[-1]) if loudest else None,
     )

@@ -10,7 +10,13 @@ from hub.testing import make_asset, make_media
 CAMERA = replace(make_media(), width=1920, height=1080, duration_s=60.0, size_bytes=90_000_000)
 SCREEN = VideoProfile(width=1920, height=1080)
 GOOD = VideoDetails(
-    h264_profile="High", level=31, progressive=True, bitrate_kbps=3000, longest_keyframe_gap_s=2.0, constant_rate=True
+    h264_profile="High",
+    level=31,
+    progressive=True,
+    bitrate_kbps=3000,
+    longest_keyframe_gap_s=2.0,
+    constant_rate=True,
+    picture_s=60.0,
 )
 
 

@@ -11,7 +11,13 @@ SCREEN = VideoProfile(width=1280, height=720)
 OTHER = VideoProfile(width=768, height=384)
 RADIO = AudioProfile()
 GOOD = VideoDetails(
-    h264_profile="High", level=31, progressive=True, bitrate_kbps=3000, longest_keyframe_gap_s=2.0, constant_rate=True
+    h264_profile="High",
+    level=31,
+    progressive=True,
+    bitrate_kbps=3000,
+    longest_keyframe_gap_s=2.0,
+    constant_rate=True,
+    picture_s=60.0,
 )
 
 
@@ -51,6 +57,7 @@ def test_any_difference_means_encoding_and_is_named(change, reason):
         ({"progressive": False}, "interlaced"),
         ({"color_range": "pc"}, "full range"),
         ({"color_space": "bt2020nc"}, "bt2020nc"),
+        ({"picture_s": 3.0}, "the sound longer"),
         ({"constant_rate": False}, "not constant"),
         ({"bitrate_kbps": 20_000}, "20000 kb/s"),
         ({"longest_keyframe_gap_s": 10.0}, "10.0 s apart"),
