@@ -168,11 +168,21 @@ _PACKETS = ("-show_packets", "-show_entries", "packet=pts_time:stream:stream_dis
 
 
 async def _recording(path: Path, folder: Path, sniffed: Sniffed, settings: MediaSettings) -> MediaInfo:
-    headed = await headers(path, folder, sniffed.container, settings)
-    header_s = headed.duration_s
-    _check_duration(header_s, settings)
-    info, walked_s = await _walk(path, folder, headed.info, settings)
+    headed, heard = await asyncio.gather(  # neither needs the other, and somebody waits for both
+        headers(path, folder, sniffed.container, settings),
+        _walk(path, folder, sniffed.container, settings, heard=True),
+        return_exceptions=True,
+    )
+    if isinstance(headed, BaseException):
+        raise headed
+    _check_duration(headed.duration_s, settings)
+    if isinstance(heard, Refusal) and headed.info.has_picture:  # its sound may be damaged: that refuses no picture
+        heard = await _walk(path, folder, sniffed.container, settings, heard=False)
+    if isinstance(heard, BaseException):
+        raise heard
+    header_s, walked_s = headed.duration_s, heard.reached_s
     check_duration(header_s, walked_s)
+    info = _with_sound(headed.info, heard) if headed.info.has_sound else headed.info
     return _as_measured(info, walked_s if header_s is None or walked_s > header_s * 1.02 + 0.5 else header_s, settings)
 
 
@@ -183,33 +193,14 @@ def _as_measured(info: MediaInfo, duration_s: float, settings: MediaSettings) ->
     return replace(info, duration_s=round(duration_s, 3))
 
 
-async def _walk(path: Path, folder: Path, info: MediaInfo, settings: MediaSettings) -> tuple[MediaInfo, float]:
-    """The file with what can be heard in it, and the seconds until the end of the last packet that is really there."""
-    if info.has_sound:
-        try:
-            heard = await _ffmpeg_to_the_end(path, folder, info, settings, *_HEARD)
-            return _with_sound(info, heard), heard.reached_s
-        except Refusal:
-            if not info.has_picture:
-                raise
-    return info, (await _ffmpeg_to_the_end(path, folder, info, settings)).reached_s
-
-
-_HEARD = ("-map", "0:a:0", "-af", as_text(CLIPPING, STEREO, METER), "-f", "null", "-")
-
-
-async def _ffmpeg_to_the_end(
-    path: Path, folder: Path, info: MediaInfo, settings: MediaSettings, *more: str
-) -> Finished:
-    """Read every packet (about 2 % of an encode). With `more` outputs, whatever they decode must be sound."""
-    options = strict_options(info.container, settings) if more else input_options(info.container, settings)
-    at_most = ("-t", f"{settings.max_duration_s + 1:g}")
+async def _walk(path: Path, folder: Path, container: str, settings: MediaSettings, *, heard: bool) -> Finished:
+    """Read every packet to the end (about 2 % of an encode); `heard`: decode the sound strictly and measure it."""
+    options = strict_options(container, settings) if heard else input_options(container, settings)
+    sound = ("-c:a", "pcm_s16le", "-af", as_text(CLIPPING, STEREO, METER)) if heard else ("-c:a", "copy")
     command = [
         *("ffmpeg", "-nostdin", "-hide_banner", *SPOKEN, "-xerror", "-max_alloc", str(MAX_ALLOC_BYTES)),
-        *("-progress", "pipe:1", *as_arguments(options), "-i", url(path)),
-        *("-map", "0:V:0?", "-map", "0:a:0?", "-c", "copy", *at_most, "-f", "null", "-"),
-        *(at_most if more else ()),
-        *more,
+        *("-progress", "pipe:1", *as_arguments(options), "-i", url(path), "-map", "0:V:0?", "-map", "0:a:0?"),
+        *("-c:v", "copy", *sound, "-t", f"{settings.max_duration_s + 1:g}", "-f", "null", "-"),
     ]
     return await tool(command, path, folder, settings, progress=True)
 
