@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from hub.api import Delivered, DeliveryFailed, DeliveryState, Played, Rejected, RetryLater, Sha256
+from hub.api import Delivered, DeliveryFailed, DeliveryState, Played, Priority, Rejected, RetryLater, Sha256
 from hub.ledger import deliveries, items, renditions
 from hub.media.transcoder import NotMade
 from hub.testing import NOON
@@ -46,7 +46,8 @@ class Life(RuleBasedStateMachine):
     def accept(self, later: bool, urgent: bool, twin: bool) -> None:
         start = self.world.clock.now() + timedelta(hours=1 if later else 0)
         name = "same.mp4" if twin else f"{len(self.numbers)}.mp4"
-        item = self.do(self.world.accept(name, start=start, end=start + timedelta(days=2)))
+        priority = Priority.URGENT if urgent else Priority.NORMAL
+        item = self.do(self.world.accept(name, start=start, end=start + timedelta(days=2), priority=priority))
         self.numbers.append(item.number)
         self.do(self.world.settle())
 
