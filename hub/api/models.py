@@ -84,10 +84,11 @@ class MediaInfo:
     audio_codec: str = ""  # "" = no sound
     audio_channels: int | None = None
     sample_rate_hz: int | None = None
+    audio_track: int = 0  # which of several sounds all this is about, counted from 0: the one marked as default
     loudness_lufs: float | None = None  # integrated; None = not measured
     true_peak_dbtp: float | None = None
     clipped: bool = False  # the waves of its sound are cut off: it was recorded too loud
-    pages: int | None = None  # documents only
+    pages: int | None = None  # documents, and pictures of several pages (TIFF)
 
     @property
     def has_picture(self) -> bool:

@@ -41,7 +41,7 @@ def command_for(source: Source, targets: Sequence[Target], settings: MediaSettin
     pictures = [target for target in targets if _decodes_picture(target)]
     feeds = iter(_share(ffmpeg, inputs, pictures, source))
     sounds = [target for target in targets if _decodes_sound(target, source)]
-    heard = iter(_share_sound(inputs[0], len(sounds)))
+    heard = iter(_share_sound(inputs[0], len(sounds), source))
     outputs = []
     for target in targets:
         picture = next(feeds) if target in pictures else None
@@ -111,10 +111,10 @@ def _share(ffmpeg: Any, inputs: Sequence[Stream], targets: Sequence[Target], sou
     return [[split[index] for split in splits] for index in range(len(sizes))]
 
 
-def _share_sound(media: Stream, count: int) -> list[Stream]:
+def _share_sound(media: Stream, count: int, source: Source) -> list[Stream]:
     if count == 0:
         return []
-    stereo = _through(media["a:0"], STEREO)
+    stereo = _through(media[f"a:{source.media.audio_track}"], STEREO)
     if count == 1:
         return [stereo]
     split = stereo.filter_multi_output("asplit", count)
@@ -139,7 +139,7 @@ def _output(
     profile = target.step.profile
     options = _common_options(target)
     if isinstance(profile, AudioProfile):
-        levelled = media["a:0"] if sound is None else _levelled(sound, target, profile)
+        levelled = media[f"a:{source.media.audio_track}"] if sound is None else _levelled(sound, target, profile)
         return ffmpeg.output(levelled, url(target.path), **options, **_audio_codec(profile, copy=sound is None))
     if isinstance(profile, ThumbnailProfile):
         assert pages is not None  # noqa: S101 - a thumbnail is always encoded

@@ -71,8 +71,8 @@ def refuse_unfit(measured: Loudness, profile: AudioProfile) -> None:
         raise Refusal("This recording is silent from beginning to end. Record it again with the microphone on.")
 
 
-async def measure(path: Path, container: str, folder: Path, settings: MediaSettings) -> Loudness:
-    """Decode the first sound strictly to its end and measure it.
+async def measure(path: Path, container: str, folder: Path, settings: MediaSettings, *, track: int = 0) -> Loudness:
+    """Decode a sound strictly to its end and measure it.
 
     Raises: Refusal when the sound is missing or damaged; RetryLater when the machine failed.
     """
@@ -80,7 +80,7 @@ async def measure(path: Path, container: str, folder: Path, settings: MediaSetti
         *("ffmpeg", "-nostdin", "-hide_banner", *SPOKEN, "-xerror", "-progress", "pipe:1"),
         *("-max_alloc", str(MAX_ALLOC_BYTES)),
         *as_arguments(strict_options(container, settings)),
-        *("-i", url(path), "-map", "0:a:0", "-t", f"{settings.max_duration_s + 1:g}"),
+        *("-i", url(path), "-map", f"0:a:{track}", "-t", f"{settings.max_duration_s + 1:g}"),
         *("-af", as_text(STEREO, METER), "-f", "null", "-"),
     ]
     finished = await run(

@@ -53,7 +53,9 @@ async def _heard(asset: Asset, chosen: TranscodePlan, folder: Path, settings: Me
     """How loud the source is, when a sound is to be made of it: the gain stands in the command."""
     if not any(isinstance(step.profile, AudioProfile) and step.way is Way.ENCODE for step in chosen.steps):
         return None
-    return loudness.known(asset.media) or await loudness.measure(asset.path, asset.media.container, folder, settings)
+    return loudness.known(asset.media) or await loudness.measure(
+        asset.path, asset.media.container, folder, settings, track=asset.media.audio_track
+    )
 
 
 def _run(asset: Asset, steps: Sequence[Step], before: Loudness | None, settings: MediaSettings) -> Run:

@@ -145,7 +145,7 @@ async def headers(
     size_bytes = (await asyncio.to_thread(path.stat)).st_size
     found = await read_streams(path, folder, container, settings, *(_PACKETS if packets else ()))
     _check_streams(found["streams"], settings)
-    video, audio = first(found["streams"], "video"), first(found["streams"], "audio")
+    video, (track, audio) = first(found["streams"], "video"), _default_sound(found["streams"])
     if video is None and any(_shows(stream) for stream in found["streams"]):
         raise Refusal("The picture of this file is of a kind that cannot be read. Export it as MP4 (H.264, AAC).")
     if video is None and audio is None:
@@ -155,7 +155,7 @@ async def headers(
     if video is not None:
         info = _picture(info, video, settings)
     if audio is not None:
-        info = _sound(info, audio)
+        info = replace(_sound(info, audio), audio_track=track)
     times = [float(packet["pts_time"]) for packet in found.get("packets", ()) if "pts_time" in packet]
     return Headed(
         info=info,
@@ -176,6 +176,11 @@ async def _recording(path: Path, folder: Path, sniffed: Sniffed, settings: Media
     if isinstance(headed, BaseException):
         raise headed
     _check_duration(headed.duration_s, settings)
+    if track := headed.info.audio_track:  # few files have several sounds: the first guess is nearly always right
+        try:
+            heard = await _walk(path, folder, sniffed.container, settings, heard=True, track=track)
+        except Refusal as refusal:
+            heard = refusal
     if isinstance(heard, Refusal) and headed.info.has_picture:  # its sound may be damaged: that refuses no picture
         heard = await _walk(path, folder, sniffed.container, settings, heard=False)
     if isinstance(heard, BaseException):
@@ -193,13 +198,16 @@ def _as_measured(info: MediaInfo, duration_s: float, settings: MediaSettings) ->
     return replace(info, duration_s=round(duration_s, 3))
 
 
-async def _walk(path: Path, folder: Path, container: str, settings: MediaSettings, *, heard: bool) -> Finished:
+async def _walk(
+    path: Path, folder: Path, container: str, settings: MediaSettings, *, heard: bool, track: int = 0
+) -> Finished:
     """Read every packet to the end (about 2 % of an encode); `heard`: decode the sound strictly and measure it."""
     options = strict_options(container, settings) if heard else input_options(container, settings)
     sound = ("-c:a", "pcm_s16le", "-af", as_text(CLIPPING, STEREO, METER)) if heard else ("-c:a", "copy")
     command = [
         *("ffmpeg", "-nostdin", "-hide_banner", *SPOKEN, "-xerror", "-max_alloc", str(MAX_ALLOC_BYTES)),
-        *("-progress", "pipe:1", *as_arguments(options), "-i", url(path), "-map", "0:V:0?", "-map", "0:a:0?"),
+        *("-progress", "pipe:1", *as_arguments(options), "-i", url(path), "-map", "0:V:0?"),
+        *("-map", f"0:a:{track}?"),
         *("-c:v", "copy", *sound, "-t", f"{settings.max_duration_s + 1:g}", "-f", "null", "-"),
     ]
     return await tool(command, path, folder, settings, progress=True)
@@ -229,6 +237,14 @@ def first(streams: Sequence[Mapping[str, Any]], kind: str) -> Mapping[str, Any] 
         ),
         None,
     )
+
+
+def _default_sound(streams: Sequence[Mapping[str, Any]]) -> tuple[int, Mapping[str, Any] | None]:
+    """The sound that its maker marked as default, else the first, and which of them it is."""
+    sounds = [stream for stream in streams if stream.get("codec_type") == "audio"]
+    usable = [(number, stream) for number, stream in enumerate(sounds) if stream.get("codec_name")]
+    marked = [one for one in usable if one[1].get("disposition", {}).get("default")]
+    return next(iter([*marked, *usable]), (0, None))
 
 
 def _picture(info: MediaInfo, stream: Mapping[str, Any], settings: MediaSettings) -> MediaInfo:

@@ -188,7 +188,7 @@ class Transcoder:
         if any(isinstance(step.profile, AudioProfile) for step in chosen.steps):
             try:
                 task.before = loudness.known(media) or await loudness.measure(
-                    task.asset.path, media.container, task.folder, self._settings
+                    task.asset.path, media.container, task.folder, self._settings, track=media.audio_track
                 )
             except HubError as error:
                 sounds = [step.profile for step in chosen.steps if isinstance(step.profile, AudioProfile)]
