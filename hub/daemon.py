@@ -18,6 +18,7 @@ from hub.api import CurrentDelivery, HubError, Log, PluginContext, PluginSetting
 from hub.api.service import sd_notify, watchdog_interval_s
 from hub.clock import SystemClock
 from hub.control import Orders
+from hub.forecast import still_to_come
 from hub.housekeeping import Housekeeping
 from hub.intake.claim import Vault, free_bytes
 from hub.intake.service import Intake
@@ -114,7 +115,8 @@ class Daemon:
         self._intake = Intake(
             root=settings.hub.root, vault=self._state_dir / "vault", folders=settings.folders,
             settings=settings.intake, approval=settings.approval, desk=reception, catalogue=say,
-            clock=self._clock, log=self._log, zone=self._zone,
+            clock=self._clock, log=self._log, zone=self._zone, archive=_archive(settings),
+            forecast=partial(self._database.read, still_to_come),
         )  # fmt: skip
 
     def _lacking(self) -> int:
@@ -262,6 +264,12 @@ async def _watchdog() -> None:
     while True:
         sd_notify("WATCHDOG=1")
         await asyncio.sleep(interval or NO_WATCHDOG_S)
+
+
+def _archive(settings: Settings) -> Path | None:
+    """Where originals stand once more: all that the hub knows of a plugin's table, since its disk may be another."""
+    table = settings.plugins.get("archive", {})
+    return settings.hub.root / str(table.get("folder", "Arsip")) if table.get("enabled", True) else None
 
 
 def _prepare(state_dir: Path) -> None:

@@ -18,6 +18,7 @@ from hub.intake.desk import ClaimedFile
 from hub.intake.evidence import Lease, ask_for_writers, evidence_of, opened, refuse_second_names
 from hub.intake.names import display_name
 from hub.intake.settle import Settled
+from hub.messages import Refusal
 
 INCOMING = ".incoming"
 
@@ -27,7 +28,11 @@ class ChangedMeanwhile(Exception):
 
 
 class NoSpace(Exception):
-    """The copy would leave less free space than the reserve."""
+    """There is not enough free space; `why` is for a person."""
+
+    def __init__(self, why: Refusal) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
 class Vault:
@@ -69,7 +74,7 @@ class Vault:
 
     def _claim(self, inbox: Path, settled: Settled, stop: threading.Event) -> ClaimedFile:
         if free_bytes(self.folder) - settled.evidence.size < self._min_free:
-            raise NoSpace
+            raise NoSpace(Refusal("There is not enough free space on the disk for this file."))
         try:
             with opened(inbox, settled.parts) as source, self._temporary() as (temporary, target):
                 self._check(source, settled)

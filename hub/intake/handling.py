@@ -27,9 +27,11 @@ from hub.intake.settle import Settled
 from hub.intake.shelf import Shelf
 from hub.intake.sidecar import Sidecar, parse_note, parse_sidecar
 from hub.intake.sidecar_text import MAX_BYTES
+from hub.intake.space import Key, Space
 from hub.messages import Catalogue, Refusal
 
 GLANCE_BYTES = 4096
+SPACE_RECHECK_S = 5.0
 HASHED_AT_ONCE = 64 << 20  # larger ones are copied first, which can be interrupted
 
 
@@ -42,6 +44,7 @@ class Tools:
     shelf: Shelf
     arrivals: Arrivals
     lookout: Lookout
+    space: Space
     desk: Desk
     settings: IntakeSettings
     level: ApprovalLevel
@@ -68,6 +71,7 @@ class Handling:
             outcome = await self._not_done(ready, error)
         if not isinstance(outcome, Later):
             self._forget_claims(ready)
+            self._tools.space.ended(self._key(ready))
         return outcome
 
     async def refuse(self, leaving: Sequence[Leaving]) -> list[Done | Later]:
@@ -98,6 +102,7 @@ class Handling:
             del self._verdicts[anchor]
         for key in [key for key in self._claims if key[0][0] not in anchors]:
             del self._claims[key]
+        self._tools.space.forget_all_but(self._tools.inbox, anchors)
 
     def _forget_claims(self, ready: Ready) -> None:
         for settled in ready.media:
@@ -109,7 +114,7 @@ class Handling:
             case ChangedMeanwhile() | FileNotFoundError():
                 return Done()
             case NoSpace():
-                return self._later("There is not enough free space on the disk for this file.", full=True)
+                return Later(why=error.why.say(self._tools.catalogue), after_s=SPACE_RECHECK_S, full=True)
             case CannotMove():
                 return await self._stays(ready, error.why)
             case PermissionError():
@@ -224,6 +229,7 @@ class Handling:
         target = await asyncio.to_thread(self._tools.shelf.accept, self._tools.inbox, ready.names, accepted.receipt)
         if digests:
             await self._tools.arrivals.put_away(ready.name, digests, target)
+            self._tools.space.accepted(self._key(ready))
         self._tools.log.info("drop_accepted", drop=ready.name, item=accepted.number)
         return Done()
 
@@ -250,12 +256,19 @@ class Handling:
 
     async def _claim_all(self, ready: Ready) -> tuple[ClaimedFile, ...]:
         found: dict[Sha256, ClaimedFile] = {}
+        if any((settled.parts, settled.evidence) not in self._claims for settled in ready.media):
+            sizes = [settled.evidence.size for settled in ready.media]
+            await self._tools.space.promise(self._key(ready), ready.media[0].evidence.device, sizes)
         for settled in ready.media:
             key = (settled.parts, settled.evidence)
             if key not in self._claims:
                 self._claims[key] = await self._tools.vault.claim(self._tools.inbox, settled)
             found.setdefault(self._claims[key].sha256, self._claims[key])
+        self._tools.space.copied(self._key(ready))
         return tuple(found.values())
+
+    def _key(self, ready: Ready) -> Key:
+        return self._tools.inbox, ready.bundle.anchor
 
     def _waiting_left(self, ready: Ready) -> float:
         return self._tools.settings.sidecar_wait_s - (self._tools.clock.monotonic() - ready.quiet_since)

@@ -25,6 +25,7 @@ from hub.intake.refusals import Group
 from hub.intake.settings import ApprovalSettings, FolderNames, IntakeSettings
 from hub.intake.settle import Settler
 from hub.intake.shelf import Shelf
+from hub.intake.space import Forecast, Place, Space
 from hub.intake.status import SHOWN, IntakeStatus
 from hub.intake.watcher import WatchMode
 from hub.intake.welcome import ship_welcome
@@ -54,7 +55,10 @@ class Intake:
         clock: Clock,
         log: Log,
         zone: ZoneInfo,
+        archive: Path | None = None,
+        forecast: Forecast | None = None,
     ) -> None:
+        """`archive`: where a third copy of each original will stand; `forecast`: what accepted items still take."""
         self._settings, self._names, self._level = settings, folders, approval.level
         self._desk, self._catalogue, self._clock, self._log, self._zone = desk, catalogue, clock, log, zone
         self._vault = Vault(vault, min_free_bytes=settings.min_free_bytes)
@@ -68,6 +72,8 @@ class Intake:
             catalogue=catalogue,
         )
         self._arrivals = Arrivals(desk, self._shelf, log)
+        places = {Place.PEOPLE: root, Place.STATE: vault, **({Place.ARCHIVE: archive} if archive else {})}
+        self._space = Space(places, reserve_bytes=settings.min_free_bytes, forecast=forecast, clock=clock)
         self._folders = [
             self._folder(root / name, settings_of(times, settings)) for name, times in folders.watched.items()
         ]
@@ -89,6 +95,7 @@ class Intake:
             shelf=self._shelf,
             arrivals=self._arrivals,
             lookout=Lookout(inbox, settler, settings, self._clock),
+            space=self._space,
             desk=self._desk,
             settings=settings,
             level=self._level,

@@ -115,6 +115,27 @@ def known_hashes(db: sqlite3.Connection, beginning: str) -> frozenset[str]:
     return frozenset(row["sha256"] for row in db.execute(query, (beginning, end)))
 
 
+def bytes_not_filed(db: sqlite3.Connection) -> int:
+    """How large the originals of live items are together that the archive does not hold yet."""
+    row = db.execute(
+        "SELECT coalesce(sum(asset.body ->> '$.media.size_bytes'), 0) AS bytes"
+        " FROM item CROSS JOIN asset ON asset.item = item.number WHERE item.state IN ('accepted', 'active')"
+        " AND NOT EXISTS (SELECT 1 FROM fact WHERE fact.item = item.number AND fact.kind = 'Filed')"
+    ).fetchone()
+    return int(row["bytes"])
+
+
+def bytes_not_planned(db: sqlite3.Connection) -> int:
+    """How large the originals of items are together for which no plugin has planned anything yet."""
+    row = db.execute(
+        "SELECT coalesce(sum(asset.body ->> '$.media.size_bytes'), 0) AS bytes"
+        " FROM (SELECT DISTINCT item FROM job WHERE kind = 'plan' AND state != 'dead') AS planned"
+        " CROSS JOIN asset ON asset.item = planned.item"
+        " WHERE NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.item = planned.item)"
+    ).fetchone()
+    return int(row["bytes"])
+
+
 def asset(db: sqlite3.Connection, sha256: str) -> Asset | None:
     """The asset with these bytes, as it was first dropped."""
     row = db.execute(

@@ -74,6 +74,15 @@ def assets_wanted(db: sqlite3.Connection, item: str) -> list[str]:
     return [row["asset"] for row in rows]
 
 
+def still_wanted(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """(the asset, the profile), each as JSON, of every rendition that a live item waits for."""
+    rows = db.execute(
+        "SELECT (SELECT body FROM asset WHERE asset.sha256 = rendition.asset LIMIT 1) AS asset, profile FROM rendition"  # noqa: S608 - constant
+        f" WHERE state = 'wanted' AND {_IN_USE}"
+    )
+    return [(row["asset"], row["profile"]) for row in rows if row["asset"] is not None]
+
+
 def made(db: sqlite3.Connection, rendition: Rendition) -> None:
     db.execute(
         "UPDATE rendition SET state = 'made', reason = '', idle_since = NULL, body = ? WHERE asset = ? AND digest = ?",
