@@ -157,7 +157,7 @@ def _write_hub(folder: Path, broker: LocalBroker, socket: Path, media: Path, as_
     tables: dict[str, dict[str, object]] = {
         "hub": {"root": folder / "srv", "state_dir": folder / "state", "plugin_dir": folder / "plugins"},
         "approval": {"level": approval},
-        "intake": {"sidecar_wait_s": 5.0, "min_free_bytes": 100 << 20},
+        "intake": {"sidecar_wait_s": 5.0, "incomplete_wait_s": 5.0, "min_free_bytes": 100 << 20},
         "plugins.videotron": {"namespace": broker.namespace},
         "plugins.videotron.broker": {
             "host": broker.host, "port": broker.port,
