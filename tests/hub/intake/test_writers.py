@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from hub.intake.claim import ChangedMeanwhile, Vault
+from hub.intake.evidence import evidence_of
+from hub.intake.settle import Settled
 from tests.hub.intake.writing import film, made, sha256, writing
 
 WRITTEN, INCOMPLETE, DOUBTFUL = "Masih disalin", "Bagian akhirnya belum sampai", "Mungkin masih"
@@ -80,6 +83,46 @@ async def test_a_reserved_file_is_not_taken_while_its_writer_has_closed_it_for_a
         await eventually(lambda: taken(place))
 
     assert taken(place) == [("klip.mp4", sha256(whole))]
+
+
+async def test_with_no_quiet_time_the_evidence_alone_holds_a_file_back(place: Any, eventually: Any) -> None:
+    whole = film(index_first=True)
+    async with place.running(incomplete_wait_s=LONG_S, quiet_for_s=0) as intake, writing(whole) as writer:
+        for name, reserve in (("satu.mp4", True), ("dua.mp4", False)):
+            await writer.open(place.inbox / name)
+            await (writer.do("reserve") if reserve else writer.put(0, 0.3))
+            await writer.close()
+            await time_passes(place, eventually)
+            assert waits(intake, INCOMPLETE)()
+            await writer.open(place.inbox / name)
+            await writer.put(0, 0.6)
+            await time_passes(place, eventually)
+            await writer.put(0.6, 1)
+            await writer.close()
+            await eventually(lambda name=name: name in dict(place.desk.placed) or place.desk.refusals)
+
+    assert [sha for _, sha in taken(place)] == [sha256(whole)]
+    assert [name for name, _ in place.desk.refusals] == ["dua.mp4"]  # as the same bytes again
+
+
+async def test_what_settled_and_is_opened_or_changed_again_is_not_claimed(place: Any, tmp_path: Path) -> None:
+    path, vault = place.drop("klip.mp4", WHOLE), Vault(tmp_path / "vault", min_free_bytes=0)
+    vault.prepare()
+    status = path.stat()
+    settled = Settled(parts=(path.name,), evidence=evidence_of(status), quiet_since=0.0)
+    async with writing(WHOLE) as writer:
+        await writer.open(path)
+        with pytest.raises(ChangedMeanwhile):
+            await vault.claim(place.inbox, settled)
+        await writer.close()
+        assert (await vault.claim(place.inbox, settled)).sha256 == sha256(WHOLE)
+        await writer.open(path)
+        await writer.put(0, 0.1)
+        await writer.close()
+        with pytest.raises(ChangedMeanwhile):
+            await vault.claim(place.inbox, settled)
+
+    assert [one.name for one in vault.folder.glob("??/*")] == [sha256(WHOLE)]
 
 
 async def test_an_upload_that_broke_off_and_is_resumed_is_taken_whole(place: Any, eventually: Any) -> None:
