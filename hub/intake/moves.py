@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
@@ -29,7 +28,7 @@ class CannotMove(Exception):
         self.why = why
 
 
-def move(source: Path, target: Path) -> None:
+def move(source: Path | str, target: Path | str) -> None:
     """Rename without replacing.
 
     Raises: CannotMove; OSError when it is gone, the name is taken, or the target is on another file system.
@@ -52,7 +51,7 @@ def may_not_move(error: OSError) -> CannotMove:
     )
 
 
-def rename_without_replacing(source: Path, target: Path) -> None:
+def rename_without_replacing(source: Path | str, target: Path | str) -> None:
     """Rename in one step (renameat2(2), RENAME_NOREPLACE). Raises: FileExistsError, other OSError."""
     renameat2 = getattr(_libc(), "renameat2", None)
     if renameat2 is not None:
@@ -64,20 +63,17 @@ def rename_without_replacing(source: Path, target: Path) -> None:
             raise OSError(number, os.strerror(number), str(source), None, str(target))
     if os.path.lexists(target):  # a network mount: the hub alone writes in the target folders
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    source.rename(target)
+    Path(source).rename(target)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Whole for whoever reads it now; `make_durable` is for power cuts. Raises: OSError."""
-    temporary = path.with_name(f".{secrets.token_hex(6)}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def write_text(path: str, text: str) -> None:
+    """A text where there was none, or another try of it; `make_durable` is for power cuts. Raises: OSError."""
+    if os.path.lexists(path):
+        Path(path).unlink()
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        os.fchmod(fd, 0o644)
+        file.write(text)
 
 
 def make_durable(files: Sequence[Path], folders: Iterable[Path]) -> None:

@@ -19,7 +19,6 @@ from zoneinfo import ZoneInfo
 
 from hub.api import Clock, Sha256
 from hub.api.files import sha256_of, write_atomically
-from hub.intake.desk import RefusedDrop
 from hub.intake.ferry import Brought, bring, brought, leave
 from hub.intake.moves import (
     CannotMove,
@@ -27,9 +26,10 @@ from hub.intake.moves import (
     may_not_move,
     move,
     rename_without_replacing,
-    write_whole,
+    write_text,
 )
 from hub.intake.names import display_name, free_names, is_ignored, is_numbered_from, reason_name, receipt_name
+from hub.intake.notes import Notes, clear_note
 from hub.intake.refusals import Group, RefusedMove, Refusing, drop_document, read_drop, read_plan, write_plan
 from hub.intake.settings import FolderNames
 from hub.messages import Catalogue, Refusal
@@ -63,7 +63,7 @@ class Shelf:
         self._reserve = reserve_bytes
         self._clock = clock
         self._zone = zone
-        self._catalogue = catalogue
+        self._notes = Notes(clock, zone, catalogue)
         self._stuck: list[Brought] = []
         self._naming = threading.Lock()  # two at once must not choose the same free name
 
@@ -144,17 +144,7 @@ class Shelf:
 
     def note_beside(self, inbox: Path, name: str, reason: str) -> bool:
         """Say beside a file that stays in the watched folder why it does; False when these words stand there."""
-        path = inbox / reason_name(name)
-        text = self._catalogue(
-            "Not yet processed: {name}\n\nReason:\n{reason}\n\nThis text disappears when the problem is solved.\n",
-            name=display_name(name),
-            reason=reason,
-        )
-        with suppress(OSError):
-            if not path.is_symlink() and path.read_text(encoding="utf-8") == text:
-                return False
-        write_atomically(path, text)
-        return True
+        return self._notes.put_beside(inbox, name, reason)
 
     def _accept(self, inbox: Path, names: Sequence[str], receipt: str) -> Path:
         folder = self.accepted / f"{self._clock.now().astimezone(self._zone):%Y-%m}"
@@ -170,7 +160,7 @@ class Shelf:
                 receipt_path.unlink(missing_ok=True)
                 raise
         for name in names:
-            _clear_note(inbox, name)
+            clear_note(inbox, name)
         make_durable((), (folder, inbox))
         return folder / targets[-1]
 
@@ -230,15 +220,19 @@ class Shelf:
             plans=(*group.plans, *own.plans), moved=(*group.moved, *own.moved), failed={**failed, **own.failed}
         )
 
+    def _dropped_in(self, inbox: Path) -> str:
+        """The name of the watched folder; what was brought over lies elsewhere by now."""
+        return (inbox if inbox in self.inboxes else self.inboxes[0]).name
+
     def _planned(self, inbox: Path, one: Refusing, chosen: set[str]) -> RefusedMove:
         """Where it goes; `chosen` are the names that others of its group will have taken."""
         targets = free_names(one.names, lambda name: name in chosen or self._taken_in_refused(name))
         chosen.update(*((name, reason_name(name)) for name in targets))
-        inodes = [(inbox / name).lstat().st_ino for name in one.names]
+        inodes = [os.lstat(f"{inbox}/{name}").st_ino for name in one.names]  # no Path: a burst comes by here
         return RefusedMove(drop=one.drop, moves=tuple(zip(one.names, targets, inodes, strict=True)))
 
     def _taken_in_refused(self, name: str) -> bool:
-        return os.path.lexists(self.refused / name) or os.path.lexists(self.refused / reason_name(name))
+        return os.path.lexists(f"{self.refused}/{name}") or os.path.lexists(f"{self.refused}/{reason_name(name)}")
 
     def _carry_out(self, plan: Path, inbox: Path, moves: Sequence[RefusedMove]) -> Group:
         """Move what still stands there, and make all of it durable at once."""
@@ -254,34 +248,23 @@ class Shelf:
         return Group(plans=(plan,), moved=tuple(one.drop for one in moved), failed=failed)
 
     def _move_with_reason(self, inbox: Path, refusal: RefusedMove) -> None:
-        reason_path = self.refused / reason_name(refusal.moves[-1][1])
-        done: list[tuple[Path, Path]] = []
+        reason_path = f"{self.refused}/{reason_name(refusal.moves[-1][1])}"
+        done: list[tuple[str, str]] = []
         try:
-            write_whole(reason_path, self._reason_text(inbox, refusal.drop))
+            write_text(reason_path, self._notes.of_refusal(refusal.drop, self._dropped_in(inbox)))
             for name, target, inode in refusal.moves:
-                source = inbox / name
+                source, place = f"{inbox}/{name}", f"{self.refused}/{target}"
                 if _inode(source) == inode:
-                    move(source, self.refused / target)
-                    done.append((self.refused / target, source))
+                    move(source, place)
+                    done.append((place, source))
         except (CannotMove, OSError):
-            reason_path.unlink(missing_ok=True)
+            Path(reason_path).unlink(missing_ok=True)
             for gone, source in done:
                 with suppress(OSError):
                     rename_without_replacing(gone, source)
             raise
         for name, _, _ in refusal.moves:
-            _clear_note(inbox, name)
-
-    def _reason_text(self, inbox: Path, drop: RefusedDrop) -> str:
-        when = self._clock.now().astimezone(self._zone)
-        return self._catalogue(
-            "Not accepted: {name}\nTime: {when}\n\nReason:\n{reason}\n\nWhen it is corrected, drag the file (with its "
-            "sidecar, if it has one) back into the folder {folder}. This text need not be removed.\n",
-            name=drop.name,
-            when=f"{when:%d-%m-%Y %H:%M} {when.tzname()}",
-            reason=drop.reason,
-            folder=(inbox if inbox in self.inboxes else self.inboxes[0]).name,
-        )
+            clear_note(inbox, name)
 
 
 def _sweep(folder: Path, *, older_than_s: float) -> None:
@@ -289,11 +272,6 @@ def _sweep(folder: Path, *, older_than_s: float) -> None:
         for path in folder.iterdir():
             if _TEMPORARY.fullmatch(path.name) and time.time() - path.lstat().st_mtime >= older_than_s:
                 path.unlink(missing_ok=True)
-
-
-def _clear_note(inbox: Path, name: str) -> None:
-    with suppress(OSError):
-        (inbox / reason_name(name)).unlink()
 
 
 def _is_elsewhere(error: Exception | None) -> bool:
@@ -310,9 +288,9 @@ def _tolerating_a_mount_that_is_away(further: bool) -> Iterator[None]:
             raise
 
 
-def _inode(path: Path) -> int | None:
+def _inode(path: str) -> int | None:
     try:
-        return path.lstat().st_ino
+        return os.lstat(path).st_ino
     except FileNotFoundError:
         return None
 

@@ -170,8 +170,8 @@ async def run_until_killed(folder: Path, elsewhere: Path, eventually: Any, *seed
         *arguments, stderr=DEVNULL, stdout=DEVNULL, env={**os.environ, "ALSO": elsewhere.name}
     )
     drops = lambda: [path for path in elsewhere.iterdir() if path.suffix == ".mp4"]  # noqa: E731 - asked twice
-    hidden = lambda: [*(folder / "root").glob("*/.siarhub-pindahan/*")]  # noqa: E731
-    await eventually(lambda: process.returncode is not None or not (drops() or hidden()))
+    under_way = lambda: [*folder.glob("root/*/.siarhub-pindahan/*"), *folder.glob("vault/.moves/*")]  # noqa: E731
+    await eventually(lambda: process.returncode is not None or not (drops() or under_way()))
     if process.returncode is None:
         process.kill()
         await process.wait()
