@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hub.media import jail
-from hub.media.sandbox import sandbox_problems
+from hub.media.sandbox import _compiled, sandbox_problems
 
 PYTHON = "/usr/bin/python3"
 NOBODY = 65534
@@ -204,3 +204,37 @@ assert libc.prctl(38, 1, 0, 0, 0) == 0
 assert libc.prctl(22, 2, struct.pack("HxxxxxxQ", 4, ctypes.addressof(buffer)), 0, 0) == 0
 os.execv(sys.argv[1], sys.argv[1:])
 """
+
+
+def test_a_start_imports_nothing_that_python_itself_does_not_need() -> None:
+    """Every tool pays for it: `ctypes`, `signal` or `contextlib` would each cost more than all that the jail does."""
+
+    def imported(*words: str) -> set[str]:
+        command = [sys.executable, "-I", "-S", "-X", "importtime", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+
+    assert imported(jail.__file__, "report=1", "--") - imported("-c", "pass") == {"_ctypes"}
+
+
+def test_the_compiled_jail_is_the_one_of_this_source(tmp_path: Path) -> None:
+    source = tmp_path / "one.py"
+    source.write_text("print('first')")
+    compile_ = _compiled.__wrapped__
+
+    first = compile_(source)
+    source.write_text("print('second and longer')")
+    second = compile_(source)
+
+    assert first == second != str(source)
+    assert subprocess.run([sys.executable, second], capture_output=True, text=True, check=True).stdout == (
+        "second and longer\n"
+    )
+
+
+def test_where_nothing_may_be_written_the_source_itself_is_run(tmp_path: Path) -> None:
+    source = tmp_path / "one.py"
+    source.write_text("print('first')")
+    (tmp_path / "__pycache__").touch()
+
+    assert _compiled.__wrapped__(source) == str(source)
