@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.measure import Cost, Measure, cost, race
 from bench.media import asset_of, made
-from hub.api import Asset, AudioProfile
+from hub.api import AudioProfile
 
 TARGET_LUFS = -16.0
 SECONDS = 60
@@ -30,14 +30,13 @@ def measures() -> Iterator[Measure]:
     with tempfile.TemporaryDirectory(prefix="siar-") as name:
         folder = Path(name)
         sources = {kind: _recording(folder / f"{kind}.wav", how) for kind, how in RECORDINGS.items()}
-        assets = {kind: asset_of(path)[0] for kind, path in sources.items()}
         run = race(
-            lambda number: cost(lambda: [_ours(asset, folder / f"ours-{number}") for asset in assets.values()]),
+            lambda number: cost(lambda: [_ours(path, folder / f"ours-{number}") for path in sources.values()]),
             lambda _: _theirs(sources, folder),
         )
         yield run.cpu("radio-loudness-cpu", 0.35)
-        for kind, asset in assets.items():
-            error = abs(_measured(_ours(asset, folder / "measured")) - TARGET_LUFS)
+        for kind, path in sources.items():
+            error = abs(_measured(_ours(path, folder / "measured")) - TARGET_LUFS)
             theirs = abs(_measured(folder / f"{kind}-theirs.wav") - TARGET_LUFS)
             yield Measure(
                 name=f"radio-loudness-error-lu-{kind}", ours=error, theirs=None, target=0.3,
@@ -45,7 +44,9 @@ def measures() -> Iterator[Measure]:
             )  # fmt: skip
 
 
-def _ours(asset: Asset, folder: Path) -> Path:
+def _ours(source: Path, folder: Path) -> Path:
+    """From the look at the recording, which measures it, to the rendition, which was measured again."""
+    asset, _ = asset_of(source)
     return made(asset, [AudioProfile(loudness_lufs=TARGET_LUFS)], folder)[0].path
 
 

@@ -80,7 +80,7 @@ class Race:
         return self._measure(name, target, [one.wall_s for one in self.ours], [one.wall_s for one in self.theirs], note)
 
     def _measure(self, name: str, target: float, ours: list[float], theirs: list[float], note: str) -> Measure:
-        noise = max(spread(ours), spread(theirs))
+        noise = max(spread(ours), spread(theirs)) if len(ours) > 1 else None
         return Measure(name=name, ours=median(ours), theirs=median(theirs), target=target, spread=noise, note=note)
 
 

@@ -1,8 +1,9 @@
 """The pictures and the sound of one clip: one decode for all of them, against an ffmpeg process for each.
 
 And a clip that already is as a screen needs it, passed through, against encoding it again. Ours counts all that
-`Transcoder.make` does: it measures the loudness before and after, and decodes every output whole to verify it; theirs
-trusts ffmpeg's word. Both sides run at the same priority.
+`Transcoder.make` does: it measures the sound that it made, and looks through every output to verify it; theirs trusts
+ffmpeg's word. What looking at the clip costs before that, once for all that is made of it, is said beside it. Both
+sides run at the same priority.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _outputs(folder: Path) -> Iterator[Measure]:
         lambda number: cost(lambda: made(asset, OUTPUTS, folder / f"ours-{number}")),
         lambda number: _singly(clip, folder / f"theirs-{number}"),
     )
-    note = f"looking at the clip before costs {looked.cpu_s:.2f} CPU-s more"
+    note = f"looking at the clip and measuring its sound before costs {looked.cpu_s:.2f} CPU-s more"
     yield run.cpu("media-outputs-cpu", 0.68, note=note)
     yield run.wall("media-outputs-wall", 0.65)
 
