@@ -97,7 +97,8 @@ def _shown(context: Context, value: dict[str, Any]) -> Iterator[RenderableType]:
     if value["transcoding"]:
         yield _transcodes(value["transcoding"])
     for one in value["intake"].get("waiting", ()):
-        yield legible(f"waiting: {one['name']}: {one['why']}")
+        since = _clock(context, one["since"], "%d-%m-%Y %H:%M")
+        yield legible(f"waiting since {since}: {one['name']}: {one['why']}")
     if more := value["intake"].get("waiting_more"):
         yield Text(f"and {more} more wait")
 
@@ -118,5 +119,5 @@ def _transcodes(under_way: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _clock(context: Context, moment: str) -> str:
-    return datetime.fromisoformat(moment).astimezone(context.zone).strftime("%H:%M:%S")
+def _clock(context: Context, moment: str, form: str = "%H:%M:%S") -> str:
+    return datetime.fromisoformat(moment).astimezone(context.zone).strftime(form)

@@ -32,7 +32,8 @@ HALF = Progress(
 def write(office: Office, state: str = "ok", summary: str = "", under_way: tuple[Progress, ...] = (HALF,)) -> None:
     status = Status(
         version="0.1", pid=os.getpid(), started_at=NOON, written_at=NOON, jobs={"plan queued": 1},
-        intake={"paused": None, "waiting": [{"name": "[/b]a.mp4", "since": "x", "why": "menunggu"}]},
+        intake={"paused": None, "waiting": [{"name": "[/b]a.mp4", "since": str(NOON), "why": "menunggu"}],
+                "waiting_more": 19_980},
         transcoding=under_way, parts=(Part(name="intake", state=state, summary=summary),),
     )  # fmt: skip
     write_status(office.state, status)
@@ -57,7 +58,9 @@ def test_a_running_hub_says_how_it_is(office: Office, state: str, code: int) -> 
     assert (value["running"], value["state"], value["parts"][0]["name"]) == (True, state, "intake")
     assert {"version", "pid", "started_at", "written_at", "jobs", "intake", "transcoding", "plugins"} <= value.keys()
     assert "[/] disk full" in shown.output
+    assert f"waiting since {NOON:%d-%m-%Y}" in shown.output
     assert "[/b]a.mp4: menunggu" in shown.output
+    assert "and 19980 more wait" in shown.output
 
 
 def test_a_status_that_cannot_be_read_is_not_taken_for_down(office: Office) -> None:
