@@ -144,7 +144,7 @@ def sandbox_problems() -> list[str]:
     """What this system does not let the sandbox apply, one sentence each with the remedy; [] when it is whole."""
     command = [sys.executable, "-I", "-S", _compiled(JAIL), "report=1", "--"]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=10, check=False)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return [f"The sandbox for media tools does not start: {error}."]
     if done.returncode != 0:

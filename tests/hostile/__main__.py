@@ -129,7 +129,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", default="", help="of our own files: those with this in their name")
     parser.add_argument("--short", action="store_true", help="of our own files: the few that the tests take")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.folder is not None and not options.folder.is_dir():
+        parser.error(f"{options.folder}: no such folder")
+    return options
 
 
 if __name__ == "__main__":

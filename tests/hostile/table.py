@@ -50,7 +50,7 @@ def _lines(results: Sequence[Result], seconds: float) -> Iterator[str]:
     for title, key, unit in (("slowest", "seconds", "s"), ("largest", "memory_mib", "MiB of memory")):
         yield f"The {title}:"
         for one in _most(results, key):
-            yield f"{getattr(one, key):>10} {unit}  {Path(one.path).name}  ({one.outcome.value})"
+            yield f"{getattr(one, key):>10} {unit}  {printable(Path(one.path).name)}  ({one.outcome.value})"
     bugs = [one for one in results if one.outcome.is_bug]
     if bugs:
         yield "Bugs:"

@@ -82,6 +82,13 @@ def test_a_folder_is_judged_file_by_file_and_a_second_run_goes_on_where_the_firs
     assert "\x1b" not in first.stdout + first.stderr + second.stderr
 
 
+def test_a_folder_that_is_not_there_is_wrong_usage_and_no_success(tmp_path: Path) -> None:
+    done = hostile(tmp_path / "nowhere")
+
+    assert done.returncode == 2
+    assert "no such folder" in done.stderr
+
+
 def test_an_interrupted_run_tells_what_it_found_so_far(tmp_path: Path) -> None:
     for number in range(200):
         make_text(tmp_path / f"{number}.mp4")
