@@ -111,7 +111,7 @@ async def test_after_three_tries_it_is_refused_naming_memory_through_restarts_an
         again = await reception(world).consider(tone)
 
     assert isinstance(again, RefusedVerdict), "dragged back from Ditolak it is looked at once more, and answered"
-    assert len(killed) == tries + 1
+    assert len(killed) > tries
 
 
 async def test_dragged_back_when_the_machine_has_memory_again_it_is_taken(world: World, tone: Submission) -> None:
