@@ -73,9 +73,14 @@ class WatchedFolder:
         """How many drops may be handled without another look."""
         return self._room.backlog
 
-    def take(self) -> Ready | None:
-        """The next drop to be handled; `handle` it."""
-        return self._room.take()
+    @property
+    def urgent_next(self) -> bool:
+        """Whether the next drop to be handled is an urgent one."""
+        return self._room.urgent_next
+
+    def take(self, *, urgent: bool = False) -> Ready | None:
+        """The next drop (or urgent one) to be handled; `handle` it."""
+        return self._room.take(urgent=urgent)
 
     async def handle(self, ready: Ready) -> None:
         """Take it through. Never raises but for a cancellation."""

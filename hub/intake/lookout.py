@@ -17,6 +17,7 @@ from hub.intake.names import display_name, is_ignored, is_partial
 from hub.intake.remembered import Drops, Quiet
 from hub.intake.settings import IntakeSettings
 from hub.intake.settle import Busy, Look, Settled, Settler, Unreadable, Unusable
+from hub.intake.urgency import is_urgent
 from hub.messages import Catalogue, Refusal
 
 LEFTOVER_UPLOAD_S = 600.0
@@ -36,6 +37,7 @@ class Ready:
     order: tuple[int, str]  # of arrival
     problem: Refusal | None = None
     unreadable: Refusal | None = None
+    urgent: bool = False  # to be taken before all that is not
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,7 +58,7 @@ class Arriving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    ready: tuple[Ready, ...]  # in the order of arrival
+    ready: tuple[Ready, ...]  # the urgent ones first, each kind in the order of arrival
     arriving: tuple[Arriving, ...]
     names: frozenset[str]  # display-safe, of all anchors present
 
@@ -150,7 +152,7 @@ class Lookout:
             memory.forget_all_but(present)
         ready = [one.ready if isinstance(one, _Known) else one for one in found if not isinstance(one, Arriving)]
         return Round(
-            ready=tuple(sorted(ready, key=lambda one: one.order)),
+            ready=tuple(sorted(ready, key=lambda one: (not one.urgent, one.order))),
             arriving=tuple(one for one in found if isinstance(one, Arriving)),
             names=frozenset(self._drops.of(anchor).name for anchor in anchors),
         )
@@ -236,17 +238,19 @@ class Lookout:
     ) -> Ready:
         drop = self._drops.of(bundle.anchor)
         settled = [look for _, look in looks if isinstance(look, Settled)]
+        told = next((look for look in settled if look.parts[-1] == sidecar), None)
         return Ready(
             bundle=bundle,
             name=drop.name,
             media=tuple(look for look in settled if look.parts[-1] != sidecar),
-            sidecar=next((look for look in settled if look.parts[-1] == sidecar), None),
+            sidecar=told,
             fingerprint=tuple((parts, look.evidence) for parts, look in looks if not isinstance(look, Busy)),
             quiet_since=max((look.quiet_since for look in settled), default=self._clock.monotonic()),
             since=drop.since,
             order=(drop.arrived_ns, bundle.anchor),
             problem=problem,
             unreadable=unreadable,
+            urgent=is_urgent(self._inbox, bundle, told),
         )
 
     def _arriving(self, bundle: Bundle, why: Refusal, again_in_s: float) -> Arriving:

@@ -117,6 +117,8 @@ class Intake:
             async with asyncio.TaskGroup() as group:
                 for number in range(self._settings.at_once):
                     group.create_task(self._handle_what_comes(), name=f"intake: worker {number + 1}")
+                # One more for what is urgent: it waits for no large file that is being copied.
+                group.create_task(self._handle_what_comes(urgent=True), name="intake: express worker")
                 for folder in self._folders:
                     group.create_task(folder.let_leave(), name=f"intake: refusals of {folder.inbox.name}")
                     group.create_task(folder.watch_the_watch(), name=f"intake: canary of {folder.inbox.name}")
@@ -223,10 +225,10 @@ class Intake:
             self._log.warning("intake_paused", reason=why)
         self._paused = why
 
-    async def _handle_what_comes(self) -> NoReturn:
+    async def _handle_what_comes(self, *, urgent: bool = False) -> NoReturn:
         while True:
-            folder = None if self._paused else self._next_folder()
-            ready = folder.take() if folder else None
+            folder = None if self._paused else self._next_folder(urgent=urgent)
+            ready = folder.take(urgent=urgent) if folder else None
             if folder is None or ready is None:
                 self._work.clear()
                 await self._work.wait()
@@ -234,9 +236,11 @@ class Intake:
                 await folder.handle(ready)
                 self._last_event = self._clock.now()
 
-    def _next_folder(self) -> WatchedFolder | None:
+    def _next_folder(self, *, urgent: bool) -> WatchedFolder | None:
         """The one with something to do, each in its turn: a burst in one must not hold up another."""
-        for _ in self._folders:
+        if hurried := next((folder for folder in self._folders if folder.urgent_next), None):
+            return hurried
+        for _ in () if urgent else self._folders:
             self._turns.rotate(-1)
             if self._turns[-1].backlog:
                 return self._turns[-1]

@@ -53,6 +53,14 @@ def parse_sidecar(data: bytes, *, is_json: bool, zone: ZoneInfo) -> Sidecar:
     return _sidecar(fields, zone)
 
 
+def says_urgent(data: bytes, *, is_json: bool) -> bool:
+    """Whether the sidecar asks to be first. Raises: Refusal when it cannot be read at all."""
+    plain = data.replace(b"\0", b"").lower()
+    if not any(word.encode() in plain for word in _URGENT):  # most do not; this is asked of every drop
+        return False
+    return _plain(read_fields(data, is_json=is_json).get(Field.PRIORITY, "")) in _URGENT
+
+
 def parse_note(data: bytes, *, is_json: bool) -> WithdrawalNote | None:
     """The withdrawal that a lone text asks for; None when it does not. Raises: Refusal when it does so wrongly."""
     try:
@@ -137,6 +145,7 @@ _PRIORITIES = {
     "normal": Priority.NORMAL,
     "biasa": Priority.NORMAL,
 }
+_URGENT = frozenset(word for word, priority in _PRIORITIES.items() if priority is Priority.URGENT)
 
 
 def _classification(text: str) -> Classification | None:

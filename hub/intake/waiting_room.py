@@ -31,9 +31,10 @@ class _Held:
 
 
 class WaitingRoom:
-    """Drops in the order of arrival; none is handed out twice at once, nor together with one that shares a file.
+    """Drops in the order of arrival, urgent ones first.
 
-    A look round decides what may start; handing out and taking back cost the same however many wait.
+    None is handed out twice at once, nor together with one that shares a file. A look round decides what may start;
+    handing out and taking back cost the same however many wait.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -57,9 +58,9 @@ class WaitingRoom:
         self._changed = True
         return anchors
 
-    def take(self) -> Ready | None:
-        """The next drop that may be handled now; give it back with `give_back`."""
-        while self._next:
+    def take(self, *, urgent: bool = False) -> Ready | None:
+        """The next drop (or urgent one) that may be handled now; give it back with `give_back`."""
+        while self._next and (self._next[0].urgent or not urgent):
             ready = self._next.popleft()
             if self._in_hand.isdisjoint(ready.names):  # else the next look finds it again
                 self._in_hand.update(ready.names)
@@ -77,6 +78,10 @@ class WaitingRoom:
             self._held[anchor] = self._hold(ready, outcome, before)
         elif self._ready.get(anchor) is ready:
             del self._ready[anchor]
+
+    @property
+    def urgent_next(self) -> bool:
+        return bool(self._next) and self._next[0].urgent
 
     @property
     def backlog(self) -> int:
