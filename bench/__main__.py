@@ -17,6 +17,7 @@ PARTS = {
     "radio": ("loudness",),
     "archive": ("archive",),
     "ledger": ("ledger",),
+    "intake": ("intake",),
 }
 
 
