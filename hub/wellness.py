@@ -92,8 +92,7 @@ class Wellness:
         return True
 
     async def _status(self) -> Status:
-        counts = await self._database.read(jobs.counts)
-        failed = await self._database.read(failed_deliveries)
+        counts, failed = await self._database.read(lambda db: (jobs.counts(db), failed_deliveries(db)))
         records = self._plugins.records
         intake = self._intake.status()
         parts = [

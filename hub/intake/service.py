@@ -35,7 +35,7 @@ PAUSE_RECHECK_S = 5.0
 SHORTEST_GAP_S = 0.05  # between two looks
 LOOK_SHARE = 4  # at most one part in so many of the time is spent looking
 BACKLOG = 64  # while so many are known, nothing is gained by looking for more
-BACKLOG_GAP_S = 2.0
+BACKLOG_GAP_S, BACKLOG_LOOK_SHARE = 2.0, 10
 PLANS = ".moves"
 _WORST_FIRST = (WatchMode.STARTING, WatchMode.POLLING, WatchMode.EVENTS)
 
@@ -174,9 +174,9 @@ class Intake:
                     await self._wake.wait()
 
     def _gap_s(self, took_s: float) -> float:
-        gap_s = max(SHORTEST_GAP_S, (LOOK_SHARE - 1) * took_s)
-        deep = any(folder.backlog > BACKLOG for folder in self._folders)
-        return max(gap_s, BACKLOG_GAP_S) if deep else gap_s
+        if any(folder.backlog > BACKLOG for folder in self._folders):
+            return max(BACKLOG_GAP_S, (BACKLOG_LOOK_SHARE - 1) * took_s)
+        return max(SHORTEST_GAP_S, (LOOK_SHARE - 1) * took_s)
 
     async def _look_round(self) -> float:
         """One look into each watched folder; returns after how many seconds the next is due."""
