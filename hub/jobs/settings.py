@@ -16,11 +16,17 @@ class JobSettings(BaseModel):
         0,
         ge=0,
         le=64,
-        description="Transcodes at the same time; 0 = half as many as there are cores, but at least two.",
+        description="Transcodes at the same time; 0 = half as many as there are cores, but at least two. One more runs "
+        "for an urgent item.",
     )
-    per_plugin: int = Field(4, ge=1, le=64, description="Calls of one plugin at the same time.")
+    per_plugin: int = Field(
+        4, ge=1, le=64, description="Calls of one plugin at the same time; one more for an urgent item."
+    )
     gather_s: float = Field(
-        2.0, ge=0, description="How long a transcode waits for all plans, so that one decode serves every screen."
+        2.0,
+        ge=0,
+        description="How long a transcode waits for all plans, so that one decode serves every screen; that of an "
+        "urgent item at most 0.2 s.",
     )
     bug_attempts: int = Field(5, ge=1, description="A call that fails by a bug is given up after so many attempts.")
     first_retry_s: float = Field(5.0, gt=0, description="The pause before the first retry; it doubles each time.")

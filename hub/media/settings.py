@@ -33,8 +33,15 @@ class MediaSettings(BaseModel):
         description="What was made for a screen or the radio is kept so long after the last item that needed it ended, "
         "for a repetition at no cost; it goes earlier when the disk is short.",
     )
-    threads: int = Field(0, ge=0, description="Threads of one run of ffmpeg; 0 lets it use every core.")
-    nice: int = Field(10, ge=0, le=19, description="How far the tools stand back for other programs (nice level).")
+    threads: int = Field(
+        0, ge=0, description="Threads of one run of ffmpeg; 0 = every core, or its share while others wait."
+    )
+    nice: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="How far the tools stand back for other programs (nice level); an urgent item's do not.",
+    )
     idle_io: bool = Field(
         True, description="Let the tools use the disk only when nobody else does (ionice idle class)."
     )

@@ -157,6 +157,26 @@ async def test_an_urgent_job_does_not_wait_for_those_that_run(shop: Shop) -> Non
         await shop.until_empty()
 
 
+async def test_a_withdrawal_waits_for_no_delivery_whatever_its_item_is(shop: Shop) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(job: Job) -> None:
+        await go_on.wait()
+
+    shop.on["p"] = slow
+    for number in range(5):
+        await shop.plan(str(number))
+    async with running(shop):
+        await shop.until_begun(2)
+
+        await shop.database.write(jobs.queue_withdraw, make_item("old"), "p", "keliru", now=shop.clock.now())
+        shop.engine.wake()
+        await shop.until_counts(plan_queued=3, plan_running=2, withdraw_running=1)
+
+        go_on.set()
+        await shop.until_empty()
+
+
 async def test_the_place_for_urgent_jobs_is_not_given_to_others(shop: Shop) -> None:
     go_on = asyncio.Event()
 
