@@ -39,14 +39,32 @@ class Job:
 
 
 TRANSCODE_LANE = "transcode"
+_ASKED_AGAIN = (
+    "ON CONFLICT (kind, key) DO UPDATE SET urgent = max(urgent, excluded.urgent), body = excluded.body,"
+    " item = excluded.item, not_before = min(not_before, excluded.not_before),"
+    " again = (state = 'running'), attempts = CASE state WHEN 'dead' THEN 0 ELSE attempts END,"
+    " bugs = CASE state WHEN 'dead' THEN 0 ELSE bugs END, reason = CASE state WHEN 'dead' THEN '' ELSE reason END,"
+    " state = CASE state WHEN 'dead' THEN 'queued' ELSE state END"
+)
 
 
 def queue_plan(db: sqlite3.Connection, item: Item, plugin: str, *, now: datetime) -> None:
     _queue(db, JobKind.PLAN, f"{item.number}/{plugin}", plugin, item.number, item.priority, now, plugin)
 
 
+def queue_plans(db: sqlite3.Connection, plugin: str, *, now: datetime) -> None:
+    """As `queue_plan` for every live item, oldest number first, without reading the items."""
+    db.execute(
+        "INSERT INTO job (kind, key, lane, item, state, urgent, not_before, body)"  # noqa: S608 - constant
+        " SELECT 'plan', number || '/' || ?1, ?1, number, 'queued', urgent, ?2, ?1 FROM item"
+        f" WHERE state IN ('accepted', 'active') ORDER BY month, serial {_ASKED_AGAIN}",
+        (plugin, stamp(now)),
+    )
+
+
 def queue_withdraw(db: sqlite3.Connection, item: Item, plugin: str, reason: str, *, now: datetime) -> None:
-    _queue(db, JobKind.WITHDRAW, f"{item.number}/{plugin}", plugin, item.number, item.priority, now, reason)
+    """Always urgent: what must not be shown any more waits for no delivery."""
+    _queue(db, JobKind.WITHDRAW, f"{item.number}/{plugin}", plugin, item.number, Priority.URGENT, now, reason)
 
 
 def queue_delivery(db: sqlite3.Connection, item: Item, plugin: str, delivery: Delivery, *, now: datetime) -> None:
@@ -171,13 +189,8 @@ def _queue(
     db: sqlite3.Connection, kind: JobKind, key: str, lane: str, item: str, priority: Priority, at: datetime, body: str
 ) -> None:
     db.execute(
-        "INSERT INTO job (kind, key, lane, item, state, urgent, not_before, body)"
-        " VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)"
-        " ON CONFLICT (kind, key) DO UPDATE SET urgent = max(urgent, excluded.urgent), body = excluded.body,"
-        " item = excluded.item, not_before = min(not_before, excluded.not_before),"
-        " again = (state = 'running'), attempts = CASE state WHEN 'dead' THEN 0 ELSE attempts END,"
-        " bugs = CASE state WHEN 'dead' THEN 0 ELSE bugs END, reason = CASE state WHEN 'dead' THEN '' ELSE reason END,"
-        " state = CASE state WHEN 'dead' THEN 'queued' ELSE state END",
+        "INSERT INTO job (kind, key, lane, item, state, urgent, not_before, body)"  # noqa: S608 - constant
+        f" VALUES (?, ?, ?, ?, 'queued', ?, ?, ?) {_ASKED_AGAIN}",
         (kind, key, lane, item, priority is Priority.URGENT, stamp(at), body),
     )
 
