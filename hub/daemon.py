@@ -231,7 +231,7 @@ class _HubForPlugins:
         self._progress = progress
 
     async def deliveries(self, plugin: str) -> Sequence[CurrentDelivery]:
-        return await self._database.read(deliveries.current, plugin)
+        return await self._database.read_aside(deliveries.current, plugin)
 
     def replan(self, plugin: str) -> None:
         self._ask_replan(plugin)

@@ -72,15 +72,15 @@ class LedgerRecords:
         self._database = database
 
     async def item(self, number: ItemNumber) -> Item | None:
-        return await self._database.read(items.get, number)
+        return await self._database.read_aside(items.get, number)
 
     async def items(self) -> Sequence[Item]:
-        return await self._database.read(items.all_items)
+        return await self._database.read_aside(items.all_items)
 
     async def entries(
         self, *, after: int = 0, item: ItemNumber | None = None, limit: int = 1000
     ) -> Sequence[JournalEntry]:
-        return await self._database.read(facts.entries, after=after, item=item, limit=limit)
+        return await self._database.read_aside(facts.entries, after=after, item=item, limit=limit)
 
 
 class Teller:

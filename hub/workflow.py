@@ -161,7 +161,7 @@ class Workflow:
 
     async def replan(self, plugin: str) -> None:
         """Ask a plugin again for the deliveries of every item in its window."""
-        await self._database.write(_replan, plugin, self._clock)
+        await self._database.write(jobs.queue_plans, plugin, now=self._clock.now())
         self._wake()
 
     def _withdraw(self, db: sqlite3.Connection, number: str, reason: str, who: str) -> Outcome:
@@ -270,8 +270,3 @@ def _damaged(files: tuple[Rendition, ...]) -> tuple[Rendition, ...]:
 def _made(db: sqlite3.Connection, number: str, plugins: Collection[str], states: Collection[DeliveryState]) -> Lost:
     rows = [row for row in deliveries.of_item(db, number) if row.plugin in plugins and row.state in states]
     return [(row, renditions.of_delivery(db, row.plugin, row.delivery.key) or ()) for row in rows]
-
-
-def _replan(db: sqlite3.Connection, plugin: str, clock: Clock) -> None:
-    for item in items.all_items(db, items.LIVE):
-        jobs.queue_plan(db, item, plugin, now=clock.now())

@@ -259,6 +259,27 @@ async def test_a_write_goes_on_when_its_caller_is_cancelled(ledger: Path) -> Non
     database.close()
 
 
+async def test_a_long_read_aside_holds_up_no_other(ledger: Path) -> None:
+    database = Database(ledger)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(db: sqlite3.Connection) -> int:
+        begun.set()
+        go_on.wait()
+        return int(db.execute("SELECT count(*) FROM item").fetchone()[0])
+
+    async with asyncio.TaskGroup() as group:
+        long = group.create_task(database.read_aside(slowly))
+        await asyncio.to_thread(begun.wait)
+        assert await database.read(lambda db: db.execute("SELECT 1").fetchone()[0]) == 1
+        go_on.set()
+
+    assert long.result() == 0
+    with pytest.raises(LedgerError, match="readonly"):
+        await database.read_aside(lambda db: db.execute("DELETE FROM observer"))
+    database.close()
+
+
 async def test_the_ledgers_own_errors_bear_its_name(ledger: Path) -> None:
     database = Database(ledger)
 

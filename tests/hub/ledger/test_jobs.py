@@ -158,3 +158,22 @@ def test_a_person_revives_the_dead_jobs_of_one_item(db: sqlite3.Connection) -> N
     assert jobs.revive(db, "IP-2020-01-0001", now=NOON) == 0
     assert jobs.revive(db, ITEM.number, now=NOON) == 1
     assert claim(db) is not None
+
+
+def test_all_live_items_are_planned_anew_as_each_alone_would_be(db: sqlite3.Connection) -> None:
+    states = {"A": "active", "B": "accepted", "C": "ended", "D": "withdrawn", "E": "active"}
+    for serial, (number, state) in enumerate(states.items(), 1):
+        row = (number, "2026-11", serial, state, "", "", "", number == "E", "{}", "", None)
+        db.execute("INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    jobs.queue_plan(db, make_item("A"), "p", now=NOON)
+    first = claim(db)
+    assert first is not None
+
+    jobs.queue_plans(db, "p", now=NOON)
+    jobs.queue_plans(db, "q", now=NOON)
+
+    claimed = [job.key for _ in range(9) if (job := claim(db))]
+    assert claimed == ["E/p", "E/q", "B/p", "A/q", "B/q"]
+    jobs.finish(db, first)
+    assert (again := claim(db)) is not None
+    assert (again.key, again.lane, again.body, again.item) == ("A/p", "p", "p", "A")

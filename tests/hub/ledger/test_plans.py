@@ -63,6 +63,7 @@ PERIODIC: dict[str, Query] = {
     "claim": lambda db, item: jobs.claim(db, ["x"], 1, now=LATER),
     "next due": lambda db, item: jobs.next_due(db, ["x"]),
     "requeue": lambda db, item: jobs.requeue_running(db, now=NOON),
+    "plan anew": lambda db, item: jobs.queue_plans(db, "p", now=NOON),
     "plans left": lambda db, item: jobs.plans_left(db, item.number),
     "revive": lambda db, item: jobs.revive(db, item.number, now=NOON),
     "waiting": lambda db, item: jobs.waiting_reasons(db, item.number),
