@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -179,6 +180,7 @@ print(found)
 """
 FROM_MEMORY = """
 import os
+import re
 fd = os.memfd_create("program", 0)
 os.write(fd, open("/usr/bin/cat", "rb").read())
 os.execve(fd, ["cat", "/etc/passwd"], {})
@@ -238,3 +240,111 @@ def test_where_nothing_may_be_written_the_source_itself_is_run(tmp_path: Path) -
     (tmp_path / "__pycache__").touch()
 
     assert _compiled.__wrapped__(source) == str(source)
+
+
+HEADERS = {
+    "x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+    "aarch64": Path("/usr/include/asm-generic/unistd.h"),
+}
+FORBIDDEN = [
+    "socket",
+    "socketpair",
+    "connect",
+    "kill",
+    "tkill",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
+    "pidfd_send_signal",
+    "pidfd_open",
+    "pidfd_getfd",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "kcmp",
+    "process_madvise",
+    "process_mrelease",
+    "migrate_pages",
+    "move_pages",
+    "perf_event_open",
+    "bpf",
+    "userfaultfd",
+    "add_key",
+    "request_key",
+    "keyctl",
+    "unshare",
+    "setns",
+    "mount",
+    "open_by_handle_at",
+    "io_uring_setup",
+    "setsid",
+    "setpgid",
+    "inotify_init",
+    "inotify_init1",
+    "fanotify_init",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "fchown",
+    "fchownat",
+    "truncate",
+    "utimensat",
+    "setxattr",
+    "lsetxattr",
+    "fsetxattr",
+    "removexattr",
+    "lremovexattr",
+    "fremovexattr",
+    "setxattrat",
+    "removexattrat",
+    "file_setattr",
+    "mknodat",
+    "symlinkat",
+    "linkat",
+    "mkdirat",
+    "setpriority",
+    "sched_setparam",
+    "sched_setscheduler",
+    "sched_setaffinity",
+    "sched_setattr",
+    "ioprio_set",
+    "shmget",
+    "shmat",
+    "shmctl",
+    "msgget",
+    "msgctl",
+    "semget",
+    "semctl",
+    "mq_open",
+    "mq_unlink",
+    "fork",
+    "vfork",
+    "chmod",
+    "chown",
+    "lchown",
+    "utime",
+    "utimes",
+    "futimesat",
+    "mknod",
+    "symlink",
+    "link",
+    "mkdir",
+]
+NEWER = {"fchmodat2": 452, "setxattrat": 463, "removexattrat": 466, "file_setattr": 469}  # than Debian's headers
+
+
+@pytest.mark.parametrize("machine", HEADERS)
+def test_the_numbers_are_those_of_the_kernels_headers(machine: str) -> None:
+    if not HEADERS[machine].exists():
+        pytest.skip("the kernel's headers are not here")
+    text = HEADERS[machine].read_text()
+    numbers = {name: int(number) for name, number in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
+    known = {**NEWER, **numbers}
+
+    forbidden = {known[name] for name in FORBIDDEN if name in known}
+
+    assert forbidden == set(jail.FORBIDDEN[machine])
+    assert {name: known[name] for name in jail.NUMBERS[machine]} == jail.NUMBERS[machine]
+    assert known["ioprio_set"] == jail.IOPRIO_SET[machine]
+    assert [known[name] for name in ("clone3", "openat2", "close_range", "landlock_create_ruleset")] == [
+        jail.CLONE3, jail.OPENAT2, jail.CLOSE_RANGE, jail.LANDLOCK,
+    ]  # fmt: skip
