@@ -13,14 +13,14 @@ from typing import Any
 import click
 from rich.table import Column, Table
 
-from hub.api import Asset, Delivery, Draft, HubError, Item, ItemNumber, ItemState
+from hub.api import Asset, Delivery, Draft, HubError, Item, ItemNumber, ItemState, Profile
 from hub.api.profiles import in_words
 from hub.cli.context import Context, fail, legible, print_json
 from hub.cli.drop import Drop, look_at
+from hub.cli.known import Known, look_up
 from hub.cli.offline import plugins_offline
 from hub.media.failures import values_for
 from hub.media.pace import Pace, expect
-from hub.media.planner import Step
 from hub.media.preview import Preview, preview
 from hub.messages import Catalogue, Refusal, catalogue
 from hub.plugin_host.host import PluginHost
@@ -73,12 +73,16 @@ def plan(context: Context, file: Path, verbose: bool, as_json: bool) -> None:
 async def _plan(path: Path, host: PluginHost, settings: Settings, say: Catalogue) -> dict[str, Any]:
     drop = await look_at(path, settings, say)
     wishes = await _wishes(drop.draft, host)
+    wants = [want for one in wishes.deliveries for want in one.wants]
+    known = look_up(settings.hub.state_dir / "ledger.db", [asset.sha256 for asset in drop.draft.assets], wants)
     found = [
         (asset, await preview(asset, wanted, settings.media))
         for asset in drop.draft.assets
-        if (wanted := [want.profile for one in wishes.deliveries for want in one.wants if want.asset == asset.sha256])
+        if (wanted := [w.profile for w in wants if w.asset == asset.sha256 and (w.asset, w.profile) not in known.made])
     ]
-    return _value(path, drop, wishes, found, Pace(settings.hub.state_dir / "pace.json").factor, say)
+    value = _value(path, drop, wishes, found, Pace(settings.hub.state_dir / "pace.json").factor, say)
+    value["renditions"] += _made(drop.draft, known, wishes.deliveries)
+    return {**value, "same_bytes_as": list(known.numbers)}
 
 
 async def _wishes(draft: Draft, host: PluginHost) -> _Wishes:
@@ -137,7 +141,7 @@ def _renditions(asset: Asset, made: Preview, deliveries: Sequence[Delivery]) -> 
     return [
         {
             "file": asset.original_name,
-            "destinations": _destinations(asset, step, deliveries),
+            "destinations": _destinations(asset, step.profile, deliveries),
             "output": in_words(step.profile),
             "way": step.way,
             "why": list(step.reasons),
@@ -151,11 +155,31 @@ def _renditions(asset: Asset, made: Preview, deliveries: Sequence[Delivery]) -> 
     ]
 
 
-def _destinations(asset: Asset, step: Step, deliveries: Sequence[Delivery]) -> list[str]:
+def _made(draft: Draft, known: Known, deliveries: Sequence[Delivery]) -> list[dict[str, Any]]:
+    """What need not be made: it is there."""
+    return [
+        {
+            "file": asset.original_name,
+            "destinations": _destinations(asset, profile, deliveries),
+            "output": in_words(profile),
+            "way": "made",
+            "why": ["it is made already, and costs nothing"],
+            "profile": asdict(profile),
+            "duration_s": rendition.media.duration_s or 0.0,
+            "expected_bytes": rendition.media.size_bytes,
+            "most_bytes": rendition.media.size_bytes,
+        }
+        for asset in draft.assets
+        for (sha256, profile), rendition in known.made.items()
+        if sha256 == asset.sha256
+    ]
+
+
+def _destinations(asset: Asset, profile: Profile, deliveries: Sequence[Delivery]) -> list[str]:
     wanting = (
         one.destination
         for one in deliveries
-        if any(want.asset == asset.sha256 and want.profile == step.profile for want in one.wants)
+        if any(want.asset == asset.sha256 and want.profile == profile for want in one.wants)
     )
     return list(dict.fromkeys(wanting))
 
@@ -216,6 +240,7 @@ def _remarks(value: dict[str, Any]) -> list[str]:
     if any(one["way"] == "remux" for one in value["renditions"]):
         lines += [f"{REMUX} {NO_COPY}"]
     lines += [f"impossible: {one['output']}: {one['why']}" for one in value["impossible"]]
+    lines += [f"The same bytes were accepted as {number}." for number in value["same_bytes_as"]]
     lines += [*value["problems"], *(f"as it stands it would be refused: {note}" for note in value["notes"])]
     if value["runs"]:
         took = timedelta(seconds=max(1, round(value["expected_seconds"])))

@@ -90,6 +90,14 @@ def made(db: sqlite3.Connection, rendition: Rendition) -> None:
     )
 
 
+def kept(db: sqlite3.Connection, asset: str, profile: Profile) -> Rendition | None:
+    """The rendition of this asset in this profile, if it is made."""
+    row = db.execute(
+        "SELECT body FROM rendition WHERE asset = ? AND digest = ? AND state = 'made'", (asset, profile_digest(profile))
+    ).fetchone()
+    return from_json(Rendition, row["body"]) if row else None
+
+
 def failed(db: sqlite3.Connection, asset: str, profile: Profile, reason: str) -> None:
     db.execute(
         "UPDATE rendition SET state = 'failed', reason = ? WHERE asset = ? AND digest = ?",
@@ -130,6 +138,16 @@ def idle(db: sqlite3.Connection, *, since: datetime, limit: int) -> list[Renditi
         (stamp(since), limit),
     )
     return [from_json(Rendition, row["body"]) for row in rows]
+
+
+def idle_bytes(db: sqlite3.Connection, *, since: datetime) -> int:
+    """How large the files of all of those are together."""
+    row = db.execute(
+        "SELECT coalesce(sum(body ->> '$.media.size_bytes'), 0) AS bytes FROM rendition"
+        " WHERE state = 'made' AND idle_since <= ?",
+        (stamp(since),),
+    ).fetchone()
+    return int(row["bytes"])
 
 
 def remove(db: sqlite3.Connection, gone: Sequence[Rendition]) -> None:

@@ -6,13 +6,19 @@ import os
 import shlex
 import shutil
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from hub.api import Asset, Channel, Delivery, Draft, VideoProfile, Want
 from hub.api.files import sha256_of
+from hub.ledger import deliveries, items, renditions
+from hub.ledger.database import open_for_writing, transaction
 from hub.media.samples import make_audio, make_video
+from hub.testing import NOON, make_media, make_rendition
 from tests.hub.cli.conftest import Office
+from tests.hub.world import WITA
 
 BROKEN = """from hub.api import PluginSettings, hookimpl
 
@@ -246,3 +252,30 @@ def test_planning_changes_nothing(walls: Office, clip: Path, tmp_path: Path) -> 
 
     assert {one: sha256_of(one) for one in tmp_path.iterdir()} == before
     assert list(walls.state.iterdir()) == []
+
+
+def test_what_is_made_already_costs_nothing_and_the_item_is_named(walls: Office, clip: Path) -> None:
+    first = walls.json("plan", clip)
+    profile = VideoProfile(width=64, height=48, fps=10, max_duration_s=5)
+    asset = Asset(sha256=sha256_of(clip), path=clip, original_name="clip.mp4", media=make_media())
+    db = open_for_writing(walls.ledger)
+    draft = Draft(
+        title="Siaga", assets=(asset,), channels=frozenset(Channel), start=NOON, end=NOON + timedelta(days=30)
+    )
+    with transaction(db):
+        item = items.accept(db, draft, name="clip.mp4", sidecar="", plugins=(), now=NOON, zone=WITA)
+        want = Want(asset=asset.sha256, profile=profile)
+        delivery = Delivery(key="k", item=item.number, destination="gate", wants=(want,))
+        deliveries.plan(db, item, "walls", [delivery], now=NOON, transcode_at=NOON)
+        renditions.made(db, make_rendition(clip, asset, profile))
+    db.close()
+
+    value = walls.json("plan", clip)
+
+    assert value["same_bytes_as"] == [item.number]
+    assert [(one["destinations"], one["way"]) for one in value["renditions"]] == [
+        (["hall"], "remux"),
+        (["gate"], "made"),
+    ]
+    assert value["expected_seconds"] < first["expected_seconds"]
+    assert item.number in walls.run("plan", clip).output
