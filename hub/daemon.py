@@ -19,7 +19,7 @@ from hub.api.service import sd_notify, watchdog_interval_s
 from hub.clock import SystemClock
 from hub.control import Orders
 from hub.forecast import still_to_come
-from hub.housekeeping import Housekeeping
+from hub.housekeeping import Housekeeping, Shortage
 from hub.intake.claim import Vault, free_bytes
 from hub.intake.service import Intake
 from hub.jobs.engine import Engine
@@ -103,7 +103,7 @@ class Daemon:
         )
         self._housekeeping = Housekeeping(
             self._database, self._state_dir / "renditions", timedelta(days=settings.media.keep_renditions_days),
-            self._lacking, self._clock, self._log,
+            self._shortage, self._clock, self._log,
         )  # fmt: skip
         self._receipts = ReceiptWriter(self._database, say, self._zone, settings.hub.language)
         self._orders = Orders(self._state_dir, self._database, self._workflow.order, self._clock, self._log, self._wake)
@@ -119,10 +119,11 @@ class Daemon:
             forecast=partial(self._database.read, still_to_come),
         )  # fmt: skip
 
-    def _lacking(self) -> int:
+    def _shortage(self) -> Shortage:
         """Renditions that nobody needs go before intake and transcoding must pause: at twice their reserve. Blocks."""
+        free = free_bytes(self._state_dir / "renditions")
         reserve = max(self._settings.intake.min_free_bytes, self._settings.media.keep_free_mib << 20)
-        return 2 * reserve - free_bytes(self._state_dir / "renditions")
+        return Shortage(lacking=2 * reserve - free, wished=self._intake.wants_free_bytes - free)
 
     async def _take_in(self) -> None:
         """Copies of refused originals go first, before anything is claimed again; the hub itself is up meanwhile."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -28,22 +29,30 @@ TRIES_KEPT = timedelta(days=30)
 BATCH = 100
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortage:
+    """What the disk lacks, in bytes; nothing when not above 0."""
+
+    lacking: int  # to work on at all: whatever helps is done
+    wished: int = 0  # for a drop that waits: done only when it is enough
+
+
 class Housekeeping:
-    """Tidies `folder`, the renditions' own, now and then. `lacking`: how many bytes its disk is short of; it blocks."""
+    """Tidies `folder`, the renditions' own, now and then. `shortage` looks at its disk, and may block."""
 
     def __init__(
         self,
         database: Database,
         folder: Path,
         keep_for: timedelta,
-        lacking: Callable[[], int],
+        shortage: Callable[[], Shortage],
         clock: Clock,
         log: Log,
     ) -> None:
         self._database = database
         self._folder = folder
         self._keep_for = keep_for
-        self._lacking = lacking
+        self._shortage = shortage
         self._clock = clock
         self._log = log
 
@@ -56,7 +65,7 @@ class Housekeeping:
             if now - checked >= CHECK_EVERY_S:
                 checked = now
                 await self._database.check()
-            if now - tidied >= TIDY_EVERY_S or await asyncio.to_thread(self._lacking) > 0:
+            if now - tidied >= TIDY_EVERY_S or await self._lacking() > 0:
                 tidied = now
                 await self._tidied()
             await asyncio.sleep(LOOK_EVERY_S)
@@ -85,13 +94,22 @@ class Housekeeping:
     async def _make_room(self) -> int:
         """While the disk is short, those that are idle at all; a batch no larger than what is lacking."""
         since, gone = self._clock.now() - IDLE_AT_LEAST, 0
-        while (lacking := await asyncio.to_thread(self._lacking)) > 0:
+        while (lacking := await self._lacking()) > 0:
             batch = await self._database.read(renditions.idle, since=since, limit=BATCH)
             freed = await self._remove(list(_as_much_as(batch, lacking)), reason="the disk is short")
             if not freed:
                 break
             gone += freed
         return gone
+
+    async def _lacking(self) -> int:
+        """How many bytes are to be made free of what is idle."""
+        short = await asyncio.to_thread(self._shortage)
+        if short.wished <= max(0, short.lacking):
+            return short.lacking
+        since = self._clock.now() - IDLE_AT_LEAST
+        there = await self._database.read(renditions.idle_bytes, since=since)
+        return short.wished if short.wished <= there else short.lacking
 
     async def _remove(self, batch: list[Rendition], *, reason: str) -> int:
         """Row first, then file; returns how many files went."""

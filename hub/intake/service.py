@@ -128,6 +128,11 @@ class Intake:
                 folder.stop()
         raise AssertionError("the intake's tasks never return")
 
+    @property
+    def wants_free_bytes(self) -> int:
+        """So much free on the hub's own disk would let the smallest of the drops in that wait for space there; or 0."""
+        return self._space.wants_free_bytes
+
     def status(self) -> IntakeStatus:
         """What waits, whether intake is paused, and how well it watches, as of the last look round."""
         folders = tuple(folder.status() for folder in self._folders)

@@ -100,6 +100,7 @@ class Space:
         self._clock = clock
         self._file_system_of = measure or file_system_of
         self._in_hand: dict[Key, Need] = {}
+        self._wanting: dict[Key, int] = {}  # how much free on the hub's own disk would do
         self._accepted = Need()  # as of the last forecast
         self._since = Need()  # accepted since then
         self._forecast_due = float("-inf")
@@ -109,18 +110,23 @@ class Space:
         self._asking = asyncio.Lock()
         self._looking: dict[Place, asyncio.Future[FileSystem]] = {}
 
+    @property
+    def wants_free_bytes(self) -> int:
+        """So much free on the hub's own disk would let one more in of those that wait; 0 when none does."""
+        return min(self._wanting.values(), default=0)
+
     async def promise(self, key: Key, device: int, sizes: Iterable[int]) -> None:
         """Promise all that these files, which stand on `device`, will take.
 
         Raises: NoSpace with the reason; then nothing is promised.
         """
         async with self._asking:
-            self._in_hand.pop(key, None)
+            self.ended(key)
             await self._ask_forecast()
             await self._measure()
             people = self._systems.get(Place.PEOPLE)
             need = need_of(sizes, brought=people is not None and people.device != device)
-            if lack := self._lack(need):
+            if lack := self._lack(key, need):
                 self._measure_due = float("-inf")
                 raise NoSpace(lack)
             self._in_hand[key] = need
@@ -141,13 +147,15 @@ class Space:
     def ended(self, key: Key) -> None:
         """Nothing more will come of it."""
         self._in_hand.pop(key, None)
+        self._wanting.pop(key, None)
 
     def forget_all_but(self, inbox: Path, anchors: Set[str]) -> None:
         """Drops of this folder that are gone need nothing."""
-        for key in [key for key in self._in_hand if key[0] == inbox and key[1] not in anchors]:
-            del self._in_hand[key]
+        known = self._in_hand.keys() | self._wanting.keys()
+        for key in [key for key in known if key[0] == inbox and key[1] not in anchors]:
+            self.ended(key)
 
-    def _lack(self, need: Need) -> Refusal | None:
+    def _lack(self, key: Key, need: Need) -> Refusal | None:
         promised = needed([*self._in_hand.values(), self._accepted, self._since], self._systems)
         own = needed([need], self._systems)
         free = {system.device: system.free for system in self._systems.values()}
@@ -155,6 +163,8 @@ class Space:
             room = free[device] - self._written - promised[device] - self._reserve
             if size and size > room:
                 places = {place for place, system in self._systems.items() if system.device == device}
+                if Place.STATE in places:
+                    self._wanting[key] = free[device] + size - room
                 return lacks(size, max(0, room), archive=places == {Place.ARCHIVE})
         return None
 

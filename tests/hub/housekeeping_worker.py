@@ -13,7 +13,7 @@ import structlog
 
 from hub.api import Channel, Clock, Delivery, Draft, Rendition, Sha256, VideoProfile, Want
 from hub.api.files import sha256_of
-from hub.housekeeping import Housekeeping
+from hub.housekeeping import Housekeeping, Shortage
 from hub.ledger import deliveries, items, renditions
 from hub.ledger.database import Database, open_for_writing, transaction
 from hub.testing import NOON, FakeClock, make_asset, make_media
@@ -40,9 +40,8 @@ def prepare(folder: Path) -> tuple[Sequence[Path], Sequence[Path]]:
 
 
 def tidy(database: Database, folder: Path, clock: Clock) -> None:
-    keeper = Housekeeping(
-        database, folder / "renditions", timedelta(days=30), lambda: 0, clock, structlog.get_logger("test")
-    )  # fmt: skip
+    month, log = timedelta(days=30), structlog.get_logger("test")
+    keeper = Housekeeping(database, folder / "renditions", month, lambda: Shortage(lacking=0), clock, log)
     asyncio.run(keeper.tidy())
 
 

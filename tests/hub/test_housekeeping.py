@@ -15,7 +15,7 @@ import pytest
 
 from hub.api import Item, ItemState
 from hub.api.files import sha256_of
-from hub.housekeeping import Housekeeping
+from hub.housekeeping import Housekeeping, Shortage
 from hub.ledger import items, renditions
 from hub.ledger.database import Database
 from hub.testing import FakeClock
@@ -34,8 +34,13 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.close()
 
 
-def housekeeping(world: World, lacking: Callable[[], int] = lambda: 0) -> Housekeeping:
-    return Housekeeping(world.database, world.kitchen.folder, MONTH, lacking, world.clock, world.log)
+def housekeeping(
+    world: World, lacking: Callable[[], int] = lambda: 0, wished: Callable[[], int] = lambda: 0
+) -> Housekeeping:
+    def shortage() -> Shortage:
+        return Shortage(lacking=lacking(), wished=wished())
+
+    return Housekeeping(world.database, world.kitchen.folder, MONTH, shortage, world.clock, world.log)
 
 
 async def shown(world: World, name: str = "a.mp4") -> tuple[Item, Path]:
@@ -171,6 +176,23 @@ async def test_on_a_short_disk_the_longest_idle_go_first_and_only_as_many_as_nee
     assert await housekeeping(world, lambda: 1 << 60).tidy() == 2
     assert [path.exists() for path in (*paths, needed)] == [False, False, False, True]
     assert await world.state(live) == "active"
+
+
+async def test_for_a_drop_that_waits_for_space_room_is_made_when_that_is_enough(world: World) -> None:
+    paths = []
+    for name in ("a.mp4", "b.mp4"):
+        item, path = await shown(world, name)
+        paths.append(path)
+        await over(world, item)
+        await housekeeping(world).tidy()
+        world.clock.advance(timedelta(hours=2))
+    size = paths[0].stat().st_size
+
+    assert await housekeeping(world, wished=lambda: 10 * size).tidy() == 0, "in vain, so it is left alone"
+    needed = iter([size, 0])
+    assert await housekeeping(world, wished=lambda: next(needed, 0)).tidy() == 1
+
+    assert [path.exists() for path in paths] == [False, True]
 
 
 async def test_even_on_a_short_disk_what_has_only_just_become_idle_is_spared(world: World) -> None:

@@ -78,6 +78,22 @@ async def test_the_reserve_is_never_promised() -> None:
         await on_one_disk(free=30 * MB, reserve=10 * MB).promise(key("a"), 1, [10 * MB])
 
 
+async def test_what_would_have_to_be_free_is_told_while_a_drop_waits_for_it() -> None:
+    free = [30 * MB]
+    clock = FakeClock()
+    space = on_one_disk(free=free, reserve=10 * MB, clock=clock)
+    for name, size in (("a", 10 * MB), ("b", 90 * MB)):
+        with pytest.raises(NoSpace):
+            await space.promise(key(name), 1, [size])
+
+    assert space.wants_free_bytes == 35 * MB
+    free[0] = space.wants_free_bytes
+    await space.promise(key("a"), 1, [10 * MB])
+    space.forget_all_but(Path("Disetujui"), {"a"})
+
+    assert space.wants_free_bytes == 0
+
+
 async def test_a_full_disk_of_the_archive_alone_is_named() -> None:
     free = {Path("people"): 99 * MB, Path("state"): 99 * MB, Path("archive"): 5 * MB}
     devices = list(free)

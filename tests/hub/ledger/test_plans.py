@@ -53,6 +53,7 @@ PERIODIC: dict[str, Query] = {
     "still wanted": lambda db, item: renditions.still_wanted(db),
     "not filed": lambda db, item: items.bytes_not_filed(db),
     "not planned": lambda db, item: items.bytes_not_planned(db),
+    "idle bytes": lambda db, item: renditions.idle_bytes(db, since=LATER),
     "idle": lambda db, item: renditions.idle(db, since=LATER, limit=5),
     "facts": lambda db, item: facts.entries(db, after=0),
     "facts of an item": lambda db, item: facts.entries(db, item=item.number),
