@@ -317,9 +317,9 @@ def _check_duration(duration_s: float | None, settings: MediaSettings) -> None:
 
 
 def _duration(form: Mapping[str, Any], container: str) -> float | None:
-    """Matroska counts it from zero, wherever the recording begins; all others from the beginning."""
+    """Matroska and MP4 count it from zero, wherever the recording begins; all others from the beginning."""
     duration_s, start_s = _number(form.get("duration")), _number(form.get("start_time"))
-    if container != "mkv" or duration_s is None or start_s is None:
+    if container not in ("mkv", "mp4") or duration_s is None or start_s is None:
         return duration_s
     return max(0.0, duration_s - max(0.0, start_s))
 
