@@ -43,6 +43,14 @@ def missing_end(fd: int, container: str | None = None) -> Missing | None:
     return check(fd, size) if check and size else None
 
 
+def keeps_its_end_to_itself(fd: int) -> bool:
+    """Whether this is a kind of media that looks the same half and whole: only time can tell. Raises: OSError."""
+    head = os.pread(fd, _UNTOLD_BYTES, 0)
+    if _container_at(head) == "mp3":
+        return _stream_table(fd) is None
+    return head.startswith(_UNTOLD) or _is_adts(head) or _is_transport_stream(head)
+
+
 def unwritten_end(fd: int) -> Missing | None:
     """What was only reserved: the size was set at once and the rest never written (a hole up to the end of the file).
 
@@ -73,6 +81,8 @@ def _container_at(head: bytes) -> str:
             return container
     if head[:4] in (b"RIFF", b"RF64", b"BW64"):
         return "wav"
+    if head[:2] == b"BM" and head[6:10] == bytes(4):
+        return "bmp"
     return "mp3" if len(head) > 2 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 else ""
 
 
@@ -81,6 +91,23 @@ _MAGIC = (
     (4, b"skip", "mp4"), (0, b"\x1aE\xdf\xa3", "mkv"), (0, b"OggS", "ogg"), (0, b"FORM", "aiff"), (0, b"%PDF-", "pdf"),
     (0, b"\x89PNG\r\n\x1a\n", "png"), (0, b"\xff\xd8\xff", "jpeg"), (0, b"GIF8", "gif"), (0, b"ID3", "mp3"),
 )  # fmt: skip
+
+
+_UNTOLD_BYTES = 1024
+_UNTOLD = (
+    b"fLaC", b"FLV\x01", b"0&\xb2u\x8ef\xcf\x11", b"\x00\x00\x01\xba", b"#!AMR", b"\x06\x0e+4", b"II*\x00", b"MM\x00*",
+)  # fmt: skip
+
+
+def _is_adts(head: bytes) -> bool:
+    return len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0
+
+
+def _is_transport_stream(head: bytes) -> bool:
+    return any(
+        len(head) > start + 4 * packet and all(head[start + n * packet] == 0x47 for n in range(5))
+        for start, packet in ((0, 188), (4, 192))
+    )
 
 
 def _boxes(fd: int, size: int) -> Missing | None:
@@ -216,22 +243,36 @@ def _pdf(fd: int, size: int) -> Missing | None:
 
 
 def _xing(fd: int, size: int) -> Missing | None:
-    """MP3: the first frame of most files names the bytes of the stream (tags behind it come on top)."""
+    """MP3: the table in the first frame of most files (tags behind the stream come on top)."""
+    wanted = _stream_table(fd) or _stream_start(fd)
+    return Missing(have=size, wanted=wanted) if wanted > size else None
+
+
+def _stream_start(fd: int) -> int:
     head = os.pread(fd, 10, 0)
-    start = 0
-    if head[:3] == b"ID3" and len(head) == 10:
-        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
+    return 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+
+
+def _stream_table(fd: int) -> int | None:
+    """Where the stream ends, when its first frame tells."""
+    start = _stream_start(fd)
     frame = os.pread(fd, 64, start)
     for offset in (36, 21, 13):  # by MPEG version and channels
         table = frame[offset : offset + 16]
-        if table[:4] in (b"Xing", b"Info") and len(table) == 16:
-            flags = table[7]
-            stream = _BE32.unpack_from(table, 12 if flags & 1 else 8)[0] if flags & 2 else 0
-            return Missing(have=size, wanted=start + stream) if start + stream > size else None
-    return Missing(have=size, wanted=None) if start > size else None
+        if table[:4] in (b"Xing", b"Info") and len(table) == 16 and table[7] & 2:
+            return start + int(_BE32.unpack_from(table, 12 if table[7] & 1 else 8)[0])
+    return None
+
+
+def _bitmap(fd: int, size: int) -> Missing | None:
+    head = os.pread(fd, 10, 0)
+    wanted = _LE32.unpack_from(head, 2)[0] if len(head) == 10 else 0
+    return Missing(have=size, wanted=wanted) if wanted > size else None
 
 
 _CHECKS: dict[str, Callable[[int, int], Missing | None]] = {
     "mp4": _boxes, "heic": _boxes, "avif": _boxes, "mkv": _segment, "wav": _riff, "avi": _riff, "webp": _riff,
-    "aiff": _form, "ogg": _pages, "mp3": _xing, "png": _chunks, "jpeg": _jpeg, "gif": _gif, "pdf": _pdf,
+    "aiff": _form, "ogg": _pages, "mp3": _xing, "png": _chunks, "jpeg": _jpeg, "gif": _gif, "bmp": _bitmap, "pdf": _pdf,
 }  # fmt: skip

@@ -93,7 +93,10 @@ class IntakeSettings(BaseModel):
         1.0, ge=0, description="A file is complete when nobody writes it and it was unchanged so long."
     )
     quiet_without_lease_s: float = Field(
-        10.0, gt=0, description="The same where the kernel cannot say whether somebody writes it (network mounts)."
+        10.0,
+        gt=0,
+        description="The same where that cannot be seen: on network mounts, and of media that look the same half and "
+        "whole (FLAC, TS).",
     )
     incomplete_wait_s: float = Field(
         120.0,

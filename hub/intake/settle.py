@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.api import Clock
-from hub.endings import Missing, missing_end, unwritten_end
+from hub.endings import Missing, keeps_its_end_to_itself, missing_end, unwritten_end
 from hub.intake.evidence import (
     Evidence,
     Lease,
@@ -72,6 +72,7 @@ class _Memory:
     verdict: Settled | Unusable | None = None
     end_seen: bool = False  # its end was looked for
     missing: Missing | None = None
+    untold: bool = False  # this kind of file does not say where its end is
 
 
 class Settler:
@@ -81,6 +82,7 @@ class Settler:
         self, inbox: Path, settings: IntakeSettings, clock: Clock, *, on_lease_unknown: Callable[[Parts], None]
     ) -> None:
         self._inbox = inbox
+        self._folder = str(inbox)
         self._settings = settings
         self._clock = clock
         self._on_lease_unknown = on_lease_unknown
@@ -89,7 +91,7 @@ class Settler:
 
     def look(self, parts: Parts, status: os.stat_result | None = None) -> Look:
         """What the file looks like now; `status` is a fresh lstat of it. Raises: FileNotFoundError, other OSError."""
-        status = status or self._inbox.joinpath(*parts).lstat()
+        status = status or os.lstat("/".join((self._folder, *parts)))
         memory = self._memory_of(parts, status)
         if memory.verdict is not None:
             return memory.verdict
@@ -111,7 +113,7 @@ class Settler:
 
         Raises: FileNotFoundError, other OSError.
         """
-        self._memory_of(parts, self._inbox.joinpath(*parts).lstat())
+        self._memory_of(parts, os.lstat("/".join((self._folder, *parts))))
 
     def forget_all_but(self, present: Set[str]) -> None:
         """Forget the files of drops that are gone; `present` are the names in the watched folder."""
@@ -130,7 +132,13 @@ class Settler:
         if rest > 0:
             return Busy(why=Refusal("It has only just arrived."), again_in_s=rest)
         rest = self._settings.incomplete_wait_s - self._quiet_for_s(memory)
-        return Busy(why=_lacks_its_end(memory.missing), again_in_s=rest) if memory.missing and rest > 0 else None
+        if memory.missing and rest > 0:
+            return Busy(why=_lacks_its_end(memory.missing), again_in_s=rest)
+        return self._may_still_arrive(memory) if memory.untold else None
+
+    def _may_still_arrive(self, memory: _Memory) -> Busy | None:
+        longer = self._settings.quiet_without_lease_s - self._quiet_for_s(memory)
+        return Busy(why=Refusal("It may still be arriving."), again_in_s=longer) if longer > 0 else None
 
     def _look_inside(self, parts: Parts, memory: _Memory) -> Settled | Busy | Unusable:
         with opened(self._inbox, parts) as fd:
@@ -153,8 +161,7 @@ class Settler:
             self._on_lease_unknown(parts)
         # Some programs create first and write later; some link the finished upload to its name, then unlink the other.
         doubtful = lease is Lease.UNKNOWN or not status.st_size or status.st_nlink > 1
-        longer = self._settings.quiet_without_lease_s - self._quiet_for_s(memory)
-        return Busy(why=Refusal("It may still be arriving."), again_in_s=longer) if doubtful and longer > 0 else None
+        return self._may_still_arrive(memory) if doubtful else None
 
     def _look_at_end(self, fd: int, memory: _Memory) -> Busy | None:
         """Looked for once; a file that lacks its end is given time. Then the probe says what is wrong with it.
@@ -163,6 +170,8 @@ class Settler:
         """
         if not memory.end_seen:
             memory.missing = missing_end(fd) or unwritten_end(fd)
+            # With no quiet time at all, evidence alone decides, and there is none to be had here.
+            memory.untold = self._settings.quiet_for_s > 0 and keeps_its_end_to_itself(fd)
             memory.end_seen = True
         if waiting := self._too_early(memory):
             return waiting

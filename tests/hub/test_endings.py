@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hub.endings import Missing, missing_end, unwritten_end
+from hub.endings import Missing, keeps_its_end_to_itself, missing_end, unwritten_end
 from hub.media import samples
 
 FASTSTART = ("-pix_fmt", "yuv420p", "-movflags", "+faststart")
@@ -36,7 +36,7 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "a.avi": video(),
     **{f"a.{ending}": samples.make_audio for ending in ("wav", "mp3", "ogg", "aiff")},
     "sampul.mp3": samples.make_covered_audio,
-    **{f"p.{ending}": samples.make_poster for ending in ("png", "jpg", "webp", "gif")},
+    **{f"p.{ending}": samples.make_poster for ending in ("png", "jpg", "webp", "gif", "bmp")},
     "progresif.jpg": lambda path: Image.effect_noise((64, 64), 50).save(path, progressive=True),
     "a.heic": heic,
     "a.pdf": lambda path: samples.make_pdf(path, 3),
@@ -65,6 +65,29 @@ def test_where_the_end_has_a_mark_zeros_in_its_place_do_not_pass_for_it(name: st
     whole = (tmp_path / name).read_bytes()
 
     assert lacks(tmp_path / "dipesan", whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.ts", "p.tiff", "a.aac", "a.flv", "a.wmv", "polos.mp3"])
+def test_a_kind_that_looks_the_same_half_and_whole_is_known_as_such(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name == "polos.mp3":
+        samples.make_audio(path, 1.0)
+        path.write_bytes(path.read_bytes().replace(b"Xing", bytes(4)).replace(b"Info", bytes(4)))
+    elif path.suffix in (".flac", ".aac"):
+        samples.make_audio(path, 1.0)
+    else:
+        (samples.make_poster if path.suffix == ".tiff" else video())(path)
+
+    with path.open("rb") as file:
+        assert keeps_its_end_to_itself(file.fileno())
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_kind_that_tells_its_end_is_not_held_up(name: str, tmp_path: Path) -> None:
+    MAKERS[name](tmp_path / name)
+
+    with (tmp_path / name).open("rb") as file:
+        assert not keeps_its_end_to_itself(file.fileno())
 
 
 def test_it_says_how_much_is_there(tmp_path: Path) -> None:

@@ -150,20 +150,29 @@ def test_all_files_of_a_folder_become_quiet_together(desk: Desk) -> None:
 
 def test_with_no_quiet_time_evidence_alone_decides_and_nothing_spins(tmp_path: Path) -> None:
     desk = Desk(tmp_path, quiet_for_s=0.0)
-    whole = desk.drop("utuh.mp4", film())
+    whole, untold = desk.drop("utuh.mp4", film()), desk.drop("suara.flac", b"fLaC" + bytes(50))
     desk.drop("separuh.mp4", film()[:100_000])
     desk.drop("kosong.mp4", b"")
     os.link(desk.drop("dua.mp4", film()), tmp_path / ".nama lain")
     with desk.drop("terbuka.mp4", film()).open("ab"):
         look = desk.look()
 
-    assert [one.bundle.anchor for one in look.ready] == [whole.name]
+    assert {one.bundle.anchor for one in look.ready} == {whole.name, untold.name}
     assert {one.anchor: one.again_in_s for one in look.arriving} == {
         "separuh.mp4": 120.0,
         "kosong.mp4": 10.0,
         "dua.mp4": 10.0,
         "terbuka.mp4": 1.0,
     }
+
+
+@pytest.mark.parametrize(("data", "waits_s"), [(b"fLaC" + bytes(50), 10.0), (film(), 1.0), (b"Judul: x\n", 1.0)])
+def test_a_kind_that_tells_nothing_of_its_end_waits_longer(desk: Desk, data: bytes, waits_s: float) -> None:
+    desk.drop("suara", data)
+    desk.look()
+
+    assert desk.ready(waits_s - 0.1) == []
+    assert desk.ready(0.1) == ["suara"]
 
 
 def test_a_missing_end_is_waited_for_since_the_last_change(desk: Desk) -> None:
