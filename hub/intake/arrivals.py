@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Callable, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -22,6 +22,7 @@ class Arrivals:
         self._log = log
         self._open: dict[str, set[frozenset[Sha256]]] = {}
         self._present: dict[Path, frozenset[str]] = {}
+        self._closing = asyncio.Lock()
         self._locks: WeakValueDictionary[Sha256, asyncio.Lock] = WeakValueDictionary()
 
     async def load(self) -> None:
@@ -56,17 +57,21 @@ class Arrivals:
         else:
             self._present[inbox] = names
 
-    async def close_gone(self, in_hand: Set[str]) -> None:
-        """Those whose source is gone: moved just before a crash, or taken away by somebody."""
+    async def close_gone(self, in_hand: Callable[[], Set[str]]) -> None:
+        """Those whose source is gone: moved just before a crash, or taken away by somebody; not what is `in_hand`."""
         if not self._open or len(self._present) < len(self._shelf.inboxes):
             return  # a mount that is away may hold it
-        for name in self._open.keys() - in_hand - frozenset().union(*self._present.values()):
-            for digests in list(self._open.get(name, ())):
-                target = await asyncio.to_thread(self._shelf.find_accepted, name, digests)
-                try:
-                    await self.put_away(name, digests, target)
-                except Exception:  # noqa: BLE001 - a bug behind the desk must not stop intake; tried at the next look
-                    self._log.exception("arrival_not_closed", drop=name)
+        async with self._closing:
+            for name in self._open.keys() - in_hand() - frozenset().union(*self._present.values()):
+                for digests in list(self._open.get(name, ())):
+                    await self._close(name, digests)
+
+    async def _close(self, name: str, digests: frozenset[Sha256]) -> None:
+        target = await asyncio.to_thread(self._shelf.find_accepted, name, digests)
+        try:
+            await self.put_away(name, digests, target)
+        except Exception:  # noqa: BLE001 - a bug behind the desk must not stop intake; tried at the next look
+            self._log.exception("arrival_not_closed", drop=name)
 
     @asynccontextmanager
     async def alone_with(self, digests: frozenset[Sha256]) -> AsyncIterator[None]:

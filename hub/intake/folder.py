@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from hub.api import Clock
@@ -16,6 +16,7 @@ from hub.intake.settings import FolderTimes, IntakeSettings
 from hub.intake.settle import Settler
 from hub.intake.status import FolderStatus, Waiting
 from hub.intake.waiting_room import WaitingRoom
+from hub.intake.waking import Waker
 from hub.intake.watcher import Watcher, WatchMode
 
 SEEN_WITHIN_S = 10.0
@@ -26,10 +27,11 @@ TOGETHER = 256  # refusals that are carried out at once: few enough for people t
 class WatchedFolder:
     """Looks round when told to, hands out what is ready, and takes it back."""
 
-    def __init__(self, tools: Tools, settler: Settler, clock: Clock, *, wake: Callable[[], None]) -> None:
-        """`wake` asks for a look; it is called from any thread."""
+    def __init__(self, tools: Tools, settler: Settler, clock: Clock) -> None:
         self.inbox = tools.inbox
-        self._tools, self._settler, self._clock, self._wake = tools, settler, clock, wake
+        self.wake = Waker()  # asks for a look
+        self.unread = ""  # why it cannot be looked at
+        self._tools, self._settler, self._clock = tools, settler, clock
         self._canary = Canary(
             self.inbox,
             every_s=tools.settings.canary_every_s,
@@ -38,7 +40,7 @@ class WatchedFolder:
             clock=clock,
             log=tools.log,
         )
-        self._watcher = Watcher(self.inbox, wake=wake, log=tools.log, canary=self._canary.heard)
+        self._watcher = Watcher(self.inbox, wake=self.wake, log=tools.log, canary=self._canary.heard)
         self._handling = Handling(tools)
         self._room = WaitingRoom(clock)
         self._leaving: list[Leaving] = []
@@ -47,14 +49,17 @@ class WatchedFolder:
         self._watch_is_dead = False
 
     async def look_round(self) -> None:
-        """One look. Raises: OSError when the folder cannot be read."""
+        """One look; `unread` says it when the folder cannot be read."""
         began = self._clock.monotonic()
         try:
             await asyncio.to_thread(self._watch)
             look = await asyncio.to_thread(self._tools.lookout.look_round)
-        except OSError:
+        except OSError as error:
             self._tools.arrivals.looked(self.inbox, None)
-            raise
+            self.unread = error.strerror or type(error).__name__
+            self._tools.log.warning("folder_not_read", folder=self.inbox.name, error=self.unread)
+            return
+        self.unread = ""
         if self._watcher.mode is WatchMode.POLLING:
             self._canary.looked(began)
         self._handling.forget_all_but(self._room.update(look))
@@ -95,7 +100,7 @@ class WatchedFolder:
                 self._something_leaves.set()
             else:
                 self._room.give_back(ready, outcome)
-                self._wake()
+                self.wake()
 
     async def let_leave(self) -> NoReturn:
         """Carry out refusals, all at once that came while the last were carried out."""
@@ -115,7 +120,7 @@ class WatchedFolder:
         finally:
             for one, outcome in zip(group, outcomes, strict=True):
                 self._room.give_back(one.ready, outcome)
-            self._wake()
+            self.wake()
 
     async def watch_the_watch(self) -> NoReturn:
         """Drop canaries, from the first look on."""
@@ -155,7 +160,7 @@ class WatchedFolder:
     def _canary_missed(self, in_a_row: int) -> None:
         """The folder may have been replaced: a look tells. A second one: the watch is dead, whatever it says."""
         self._watch_is_dead = in_a_row > 1
-        self._wake()
+        self.wake()
 
     def _seen_within_s(self) -> float:
         polling = self._watcher.mode is WatchMode.POLLING

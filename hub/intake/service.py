@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import suppress
 from datetime import datetime
 from heapq import nsmallest
 from itertools import chain
@@ -78,12 +77,8 @@ class Intake:
             self._folder(root / name, settings_of(times, settings)) for name, times in folders.watched.items()
         ]
         self._turns = deque(self._folders)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._wake = asyncio.Event()
-        self._wake_pending = False
         self._work = asyncio.Event()
         self._paused: str | None = None
-        self._unread: str | None = None  # a watched folder that cannot be looked at, and why
         self._last_event: datetime | None = None
         self._lease_told = False
 
@@ -104,11 +99,10 @@ class Intake:
             log=self._log,
             zone=self._zone,
         )
-        return WatchedFolder(tools, settler, self._clock, wake=self._wake_from_any_thread)
+        return WatchedFolder(tools, settler, self._clock)
 
     async def run(self) -> NoReturn:
         """Take what is dropped until cancelled. Raises: OSError when people's folders cannot be made at start."""
-        self._loop = asyncio.get_running_loop()
         ignore_lease_signal()
         await asyncio.to_thread(self._prepare)
         await self._tell(await asyncio.to_thread(self._shelf.finish))
@@ -120,9 +114,9 @@ class Intake:
                 # One more for what is urgent: it waits for no large file that is being copied.
                 group.create_task(self._handle_what_comes(urgent=True), name="intake: express worker")
                 for folder in self._folders:
+                    group.create_task(self._keep_looking(folder), name=f"intake: lookout in {folder.inbox.name}")
                     group.create_task(folder.let_leave(), name=f"intake: refusals of {folder.inbox.name}")
                     group.create_task(folder.watch_the_watch(), name=f"intake: canary of {folder.inbox.name}")
-                group.create_task(self._keep_looking(), name="intake: lookout")
         finally:
             for folder in self._folders:
                 folder.stop()
@@ -140,7 +134,7 @@ class Intake:
         lacking = (folder.lack_of_space() for folder in self._folders)
         worst = max(folders, key=lambda one: (one.canary.missed, bool(one.canary.cannot), one.canary.worst_s or 0.0))
         return IntakeStatus(
-            paused=self._paused or self._unread or next(filter(None, lacking), None),
+            paused=self._paused or self._unread() or next(filter(None, lacking), None),
             waiting=tuple(oldest),
             waiting_more=sum(folder.waiting for folder in folders) - len(oldest),
             last_event=self._last_event,
@@ -151,13 +145,14 @@ class Intake:
 
     def _prepare(self) -> None:
         self._shelf.prepare()
-        self._shelf.sweep()
         self._vault.prepare()
-        for inbox in self._shelf.inboxes:
-            try:
-                ship_welcome(inbox, self._names, self._level)
-            except OSError as error:  # a full disk, a mount that is away: the texts can wait
-                self._log.warning("welcome_not_written", folder=inbox.name, error=error.strerror)
+
+    def _prepare_inbox(self, inbox: Path) -> None:
+        try:
+            self._shelf.prepare_inbox(inbox)
+            ship_welcome(inbox, self._names, self._level)
+        except OSError as error:  # a mount that is away, a full disk: it is looked at again, and the texts can wait
+            self._log.warning("folder_not_prepared", folder=inbox.name, error=error.strerror)
 
     async def _tell(self, groups: list[Group]) -> None:
         """The desk hears of refusals that could be carried out only now."""
@@ -166,48 +161,40 @@ class Intake:
                 await self._desk.refused(group.moved)
             await asyncio.to_thread(self._shelf.forget, group)
 
-    async def _keep_looking(self) -> NoReturn:
+    async def _keep_looking(self, folder: WatchedFolder) -> NoReturn:
+        """Each folder for itself: a network mount that hangs holds up no other."""
+        await asyncio.to_thread(self._prepare_inbox, folder.inbox)
         while True:
-            self._wake.clear()
-            self._wake_pending = False
+            folder.wake.attend()
             began = self._clock.monotonic()
-            pause_s = await self._look_round()
-            gap_s = self._gap_s(self._clock.monotonic() - began)
+            pause_s = await self._look(folder)
+            gap_s = _gap_s(folder, self._clock.monotonic() - began)
             await asyncio.sleep(gap_s)  # a burst of events must not become a burst of looks
-            with suppress(TimeoutError):  # not wait_for(): in Python 3.11 it can swallow a cancellation
-                async with asyncio.timeout(max(0.0, pause_s - gap_s)):
-                    await self._wake.wait()
+            await folder.wake.wait(pause_s - gap_s)
 
-    def _gap_s(self, took_s: float) -> float:
-        if any(folder.backlog > BACKLOG for folder in self._folders):
-            return max(BACKLOG_GAP_S, (BACKLOG_LOOK_SHARE - 1) * took_s)
-        return max(SHORTEST_GAP_S, (LOOK_SHARE - 1) * took_s)
-
-    async def _look_round(self) -> float:
-        """One look into each watched folder; returns after how many seconds the next is due."""
-        self._unread = None
-        for folder in self._folders:
-            try:
-                await folder.look_round()
-            except OSError as error:
-                await self._cannot_look(folder, error)
+    async def _look(self, folder: WatchedFolder) -> float:
+        """One look; returns after how many seconds the next is due."""
+        await folder.look_round()
         try:
             await asyncio.to_thread(self._check_space)
         except OSError as error:
             self._pause(self._catalogue("The disk reported an error: {error}.", error=error.strerror))
+        if folder.unread:
+            await asyncio.to_thread(self._prepare_inbox, folder.inbox)
         if self._shelf.stuck:
             await self._tell(await asyncio.to_thread(self._shelf.finish_stuck))
-        await self._arrivals.close_gone({name for folder in self._folders for name in folder.in_hand()})
+        await self._arrivals.close_gone(lambda: {name for one in self._folders for name in one.in_hand()})
         self._work.set()
-        due = min(folder.next_look_s() for folder in self._folders)
-        return min(due, PAUSE_RECHECK_S) if self._paused or self._unread else due
+        due = folder.next_look_s()
+        return min(due, PAUSE_RECHECK_S) if self._paused or folder.unread else due
 
-    async def _cannot_look(self, folder: WatchedFolder, error: OSError) -> None:
-        why = f"{folder.inbox.name}: {error.strerror}" if len(self._folders) > 1 else error.strerror
-        self._unread = self._catalogue("The watched folder cannot be read: {error}.", error=why)
-        self._log.warning("folder_not_read", folder=folder.inbox.name, error=error.strerror)
-        with suppress(OSError):
-            await asyncio.to_thread(self._shelf.prepare)
+    def _unread(self) -> str | None:
+        """Which watched folder cannot be looked at, and why."""
+        found = next((folder for folder in self._folders if folder.unread), None)
+        if found is None:
+            return None
+        why = f"{found.inbox.name}: {found.unread}" if len(self._folders) > 1 else found.unread
+        return self._catalogue("The watched folder cannot be read: {error}.", error=why)
 
     def _check_space(self) -> None:
         free = min(free_bytes(self._vault.folder), free_bytes(self._shelf.root))
@@ -251,14 +238,6 @@ class Intake:
                 return self._turns[-1]
         return None
 
-    def _wake_from_any_thread(self) -> None:
-        """The one hop to the loop; many events make one hop."""
-        if self._wake_pending or self._loop is None:
-            return
-        self._wake_pending = True
-        with suppress(RuntimeError):  # the loop was closed meanwhile
-            self._loop.call_soon_threadsafe(self._wake.set)
-
     def _tell_lease_unknown(self, parts: Parts) -> None:
         if not self._lease_told:
             self._lease_told = True
@@ -267,3 +246,9 @@ class Intake:
                 consequence=f"a file counts as complete after {self._settings.quiet_without_lease_s:g} quiet seconds",
                 remedy="give the hub CAP_LEASE, or let it own the dropped files",
             )
+
+
+def _gap_s(folder: WatchedFolder, took_s: float) -> float:
+    if folder.backlog > BACKLOG:
+        return max(BACKLOG_GAP_S, (BACKLOG_LOOK_SHARE - 1) * took_s)
+    return max(SHORTEST_GAP_S, (LOOK_SHARE - 1) * took_s)

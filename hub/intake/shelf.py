@@ -10,8 +10,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,16 +68,18 @@ class Shelf:
         self._naming = threading.Lock()  # two at once must not choose the same free name
 
     def prepare(self) -> None:
-        for folder in (*self.inboxes, self.accepted, self.refused, self._plans):
-            with _tolerating_a_mount_that_is_away(folder in self.inboxes[1:]):
-                folder.mkdir(parents=True, exist_ok=True)
-
-    def sweep(self) -> None:
-        """Clear away texts that a crash left half-written; only at start, when nobody else writes here."""
-        for folder in (*self.inboxes, self.refused, self._plans):
+        """Make the folders, and clear away texts that a crash left half-written; only at start."""
+        for folder in (self.inboxes[0], self.accepted, self.refused, self._plans):
+            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.refused, self._plans):
             _sweep(folder, older_than_s=0.0)
         for folder in self.accepted.glob("*/"):  # receipts are brought up to date there meanwhile
             _sweep(folder, older_than_s=HALF_WRITTEN_S)
+
+    def prepare_inbox(self, inbox: Path) -> None:
+        """The same for a watched folder, while nothing is handled in it. Raises: OSError."""
+        inbox.mkdir(parents=True, exist_ok=True)
+        _sweep(inbox, older_than_s=0.0)
 
     def accept(self, inbox: Path, names: Sequence[str], receipt: str) -> Path:
         """Move to this month's folder, receipt first; returns where the anchor (the last name) stands now.
@@ -276,16 +278,6 @@ def _sweep(folder: Path, *, older_than_s: float) -> None:
 
 def _is_elsewhere(error: Exception | None) -> bool:
     return isinstance(error, OSError) and error.errno == errno.EXDEV
-
-
-@contextmanager
-def _tolerating_a_mount_that_is_away(further: bool) -> Iterator[None]:
-    """Without the first watched folder there is no intake; a further one is taken up when it is there."""
-    try:
-        yield
-    except OSError:
-        if not further:
-            raise
 
 
 def _inode(path: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from asyncio.subprocess import DEVNULL, create_subprocess_exec
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from hub.intake.desk import Refused
 from hub.intake.settings import FolderNames, FolderTimes
+from hub.intake.watcher import Watcher
 
 SFTP = "Unggahan SFTP"
 SIDECAR = "Nomor persetujuan: 188\nTanggal persetujuan: 3 November 2026\nPenyetuju: Kadis\n"
@@ -192,3 +194,27 @@ def test_a_further_folder_needs_a_plain_name_of_its_own(name: str) -> None:
 def test_only_the_keys_that_make_sense_for_one_folder_are_taken() -> None:
     with pytest.raises(ValidationError):
         FolderNames.model_validate({"also": {SFTP: {"min_free_bytes": 1}}})
+
+
+async def test_a_folder_whose_mount_hangs_holds_up_no_other(
+    place: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, answers, asked = also(place), threading.Event(), threading.Event()
+    ensure = Watcher.ensure
+
+    def hanging(watcher: Watcher) -> None:  # no mount can be made to hang here
+        if watcher._inbox == second:
+            asked.set()
+            assert answers.wait(30)
+        ensure(watcher)
+
+    monkeypatch.setattr(Watcher, "ensure", hanging)
+    async with place.running():
+        await eventually(asked.is_set)
+        place.drop("klip.mp4")
+        await eventually(lambda: place.accepted_names())
+
+        answers.set()
+        (second / "luar.mp4").write_bytes(b"luar")
+
+        await eventually(lambda: len(place.desk.placed) == 2)
