@@ -19,7 +19,13 @@ def input_options(container: str, settings: MediaSettings) -> dict[str, str]:
         "format_whitelist": demuxer,
         "f": demuxer,
         "max_pixels": str(pixels),
+        "max_streams": str(most_streams(settings)),
     }
+
+
+def most_streams(settings: MediaSettings) -> int:
+    """More than are ever used, to say how many there are; a thousand would take 1.6 GB before they are counted."""
+    return max(64, settings.max_streams + 1)
 
 
 def strict_options(container: str, settings: MediaSettings) -> dict[str, str]:

@@ -15,7 +15,15 @@ from hub.api.errors import RetryLater
 from hub.api.models import MediaInfo, MediaKind
 from hub.media.blame import blamed
 from hub.media.documents import read_document
-from hub.media.inputs import MAX_ALLOC_BYTES, as_arguments, input_options, is_unreadable, strict_options, url
+from hub.media.inputs import (
+    MAX_ALLOC_BYTES,
+    as_arguments,
+    input_options,
+    is_unreadable,
+    most_streams,
+    strict_options,
+    url,
+)
 from hub.media.pictures import read_picture, too_long, too_many_pixels
 from hub.media.r128 import CLIPPING, METER, SPOKEN, STEREO, as_text, readings
 from hub.media.runner import Finished, Stopped, run
@@ -25,6 +33,7 @@ from hub.media.sniff import IMAGES, Sniffed, sniff
 from hub.media.wholeness import check_duration, check_whole
 from hub.messages import Refusal
 
+_TOO_MANY_STREAMS = "exceeds max_streams"  # libavformat/options.c
 _TOO_MANY_PIXELS = "exceeds specified max pixel count"  # libavutil/imgutils.c
 
 
@@ -103,6 +112,8 @@ async def tool(
             "MP4, MP3, JPG or PDF.",
             seconds=round(settings.probe_within_s),
         )
+    if _TOO_MANY_STREAMS in finished.tail:  # which ffmpeg calls a lack of memory
+        raise _too_many_streams(f"> {most_streams(settings)}", settings)
     if (error := await asyncio.to_thread(blamed, finished, command[0])) is not None:
         raise error
     if await asyncio.to_thread(is_unreadable, path):
@@ -304,11 +315,15 @@ def _shows(stream: Mapping[str, Any]) -> bool:
 
 def _check_streams(streams: Sequence[object], settings: MediaSettings) -> None:
     if len(streams) > settings.max_streams:
-        raise Refusal(
-            "This file holds {count} streams; at most {limit} can be used. Export it with one picture and one sound.",
-            count=len(streams),
-            limit=settings.max_streams,
-        )
+        raise _too_many_streams(str(len(streams)), settings)
+
+
+def _too_many_streams(count: str, settings: MediaSettings) -> Refusal:
+    return Refusal(
+        "This file holds {count} streams; at most {limit} can be used. Export it with one picture and one sound.",
+        count=count,
+        limit=settings.max_streams,
+    )
 
 
 def _check_duration(duration_s: float | None, settings: MediaSettings) -> None:
