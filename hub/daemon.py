@@ -140,7 +140,7 @@ class Daemon:
         tellers = self._tellers()
         wellness = Wellness(
             self._state_dir, self._database, self._host, self._plugins, tellers, self._intake,
-            self._transcoding.progress, self._lag, self._clock,
+            self._transcoding, self._lag, self._clock,
         )  # fmt: skip
         async with asyncio.TaskGroup() as group:
             stages = [

@@ -83,16 +83,22 @@ class Transcoding:
         self._catalogue = catalogue
         self._tried: dict[str, Sequence[Profile]] = {}  # asset -> what its last run was to make
         self._runs: dict[str, _Run] = {}
+        self._put_off: dict[str, str] = {}  # asset -> its name, and why it could not be made just now
 
     def progress(self) -> tuple[Progress, ...]:
         """How far each transcode that runs now has come; the one begun first stands first."""
         return tuple(run.progress() for run in self._runs.values())
+
+    def troubles(self) -> tuple[str, ...]:
+        """What could not be made just now and is tried again by itself: file, output and reason."""
+        return tuple(self._put_off.values())
 
     async def run(self, job: Job) -> Effect:
         """Make the wanted renditions: one decode for all of them."""
         profiles = await self._database.read(renditions.wanted_profiles, job.key)
         asset = await self._database.read(items.asset, job.key)
         item = await self._database.read(items.get, job.item)
+        self._put_off.pop(job.key, None)
         if asset is None or item is None or not profiles:
             return lambda db: None
         await self._database.write(deliveries.transcoding_begun, job.key, now=self._clock.now())
@@ -102,7 +108,10 @@ class Transcoding:
             await self._threads(job), self._clock.monotonic(),
         )  # fmt: skip
         made = await self._make(run, profiles)
-        return lambda db: self._record(db, asset, made)
+        later = next((one for one in made if isinstance(one, NotMade) and one.transient), None)
+        if later is not None:
+            self._put_off[job.key] = self._why(asset, later)
+        return lambda db: self._record(db, asset, made, self._put_off.get(job.key, ""))
 
     def failed(self, job: Job, decision: Decision) -> Effect:
         """What a failure of the whole run changes."""
@@ -208,17 +217,21 @@ class Transcoding:
             usual = expect(run.asset.media, run.plan, cores=run.threads).seconds
             await asyncio.to_thread(self._pace.note, expected_s=usual, took_s=took)
 
-    def _record(self, db: sqlite3.Connection, asset: Asset, made: Results) -> None:
+    def _why(self, asset: Asset, missing: NotMade) -> str:
+        """Of several files and screens, it says which."""
+        reason = self._catalogue(missing.message, **missing.values)
+        return f"{asset.original_name} ({in_words(missing.profile)}): {reason}"
+
+    def _record(self, db: sqlite3.Connection, asset: Asset, made: Results, put_off: str) -> None:
         now, retry_at = self._clock.now(), self._clock.now() + DISK_FULL
         for result in made:
             if isinstance(result, Rendition):
                 renditions.made(db, result)
             elif not result.transient:
-                reason = self._catalogue(result.message, **result.values)
-                # Of several files and screens, say which.
-                named = f"{asset.original_name} ({in_words(result.profile)}): {reason}"
-                renditions.failed(db, asset.sha256, result.profile, named)
+                renditions.failed(db, asset.sha256, result.profile, self._why(asset, result))
         deliveries.advance_all(db, asset.sha256, now=now, retry_at=retry_at)
+        if put_off:
+            deliveries.note_waiting(db, asset.sha256, put_off, now=now)
 
 
 def _who(run: _Run) -> dict[str, str]:

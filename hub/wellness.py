@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 
-from hub.api import Clock, Health, HealthState, Progress
+from hub.api import Clock, Health, HealthState
 from hub.api.service import sd_notify
 from hub.intake.service import Intake
 from hub.intake.status import IntakeStatus
@@ -24,6 +24,7 @@ from hub.observe.lag import LagWatch
 from hub.plugin_host.host import PluginHost
 from hub.plugin_host.loader import PluginRecord, PluginState
 from hub.supervision import Plugins
+from hub.transcoding import Transcoding
 
 TICK_S = 1.0  # how current the progress of transcodes is
 TICKS = 5  # from one look at everything to the next
@@ -48,7 +49,7 @@ class Wellness:
         plugins: Plugins,
         tellers: Sequence[Teller],
         intake: Intake,
-        progress: Callable[[], tuple[Progress, ...]],
+        transcoding: Transcoding,
         lag: LagWatch,
         clock: Clock,
     ) -> None:
@@ -58,7 +59,7 @@ class Wellness:
         self._plugins = plugins
         self._tellers = tellers
         self._intake = intake
-        self._progress = progress
+        self._transcoding = transcoding
         self._lag = lag
         self._clock = clock
         self._started_at = clock.now()
@@ -78,7 +79,7 @@ class Wellness:
         """Until the next look; the only thing asked meanwhile stands in memory."""
         for _ in range(TICKS):
             await asyncio.sleep(TICK_S)
-            under_way = self._progress()
+            under_way = self._transcoding.progress()
             if under_way or status.transcoding:
                 status = replace(status, transcoding=under_way, written_at=self._clock.now())
                 await asyncio.to_thread(self._written, status)
@@ -98,6 +99,7 @@ class Wellness:
         parts = [
             intake_part(intake),
             _jobs_part(counts),
+            transcoding_part(self._transcoding.troubles()),
             deliveries_part(failed),
             *[await self._plugin_part(record) for record in records],
             *self._lag_part(),
@@ -110,7 +112,7 @@ class Wellness:
             parts=tuple(parts),
             jobs=counts,
             intake=asdict(intake),
-            transcoding=self._progress(),
+            transcoding=self._transcoding.progress(),
             plugins=tuple(asdict(record) for record in records),
         )
 
@@ -150,6 +152,14 @@ def failed_deliveries(db: sqlite3.Connection) -> list[str]:
         " WHERE delivery.state = 'failed' AND item.state IN ('accepted', 'active') ORDER BY item.month, item.serial"
     )
     return [row["number"] for row in rows]
+
+
+def transcoding_part(troubles: Sequence[str]) -> Part:
+    """These are tried again by themselves, but somebody may have to make room."""
+    if not troubles:
+        return Part(name="transcoding", state="ok")
+    more = f" ({len(troubles) - 1} more)" if troubles[1:] else ""
+    return Part(name="transcoding", state="degraded", summary=f"put off: {troubles[0]}{more}")
 
 
 def deliveries_part(failed: Sequence[str]) -> Part:

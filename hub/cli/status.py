@@ -96,6 +96,8 @@ def _shown(context: Context, value: dict[str, Any]) -> Iterator[RenderableType]:
     yield table
     if value["transcoding"]:
         yield _transcodes(value["transcoding"])
+    if queued := value["jobs"].get("transcode queued"):
+        yield Text(f"{queued} more to be transcoded")
     for one in value["intake"].get("waiting", ()):
         since = _clock(context, one["since"], "%d-%m-%Y %H:%M")
         yield legible(f"waiting since {since}: {one['name']}: {one['why']}")

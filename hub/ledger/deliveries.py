@@ -197,6 +197,12 @@ def advance_all(db: sqlite3.Connection, asset: str, *, now: datetime, retry_at: 
         advance(db, item, row.plugin, row.delivery, now=now, transcode_at=retry_at)
 
 
+def note_waiting(db: sqlite3.Connection, asset: str, reason: str, *, now: datetime) -> None:
+    """Say of every delivery that waits for this asset why it still does."""
+    for row, _ in _waiting_for(db, asset):
+        note(db, row.plugin, row.delivery.key, reason, now=now)
+
+
 _COLUMNS = (
     "SELECT delivery.*, coalesce((SELECT attempts FROM job WHERE job.kind = 'deliver'"
     " AND job.key = delivery.plugin || '/' || delivery.key), 0) AS attempts"

@@ -185,3 +185,22 @@ async def test_what_it_took_corrects_the_next_expectation(world: World) -> None:
     first, second = (one["expected_s"] for one in told if one["event"] == "transcode_begun")
     assert second > 10 * first
     assert (world.folder / "pace.json").exists()
+
+
+async def test_what_is_put_off_says_why_until_it_is_made(tmp_path: Path) -> None:
+    world = World(tmp_path, Place("screens"))
+    full = NotMade(profile=SMALL, message="Only {free} MiB are free.", values={"free": 3}, transient=True)
+    world.kitchen.refuse[SMALL] = full
+    item = await world.accept("a.mp4")
+    await world.settle()
+
+    row = await world.row(item, "screens")
+    assert (row.state, row.reason) == ("transcoding", "a.mp4 (64x48 H.264): Only 3 MiB are free.")
+    assert world.transcoding.troubles() == (row.reason,)
+
+    world.kitchen.refuse.clear()
+    await world.later(minutes=1)
+
+    assert (await world.row(item, "screens")).reason == ""
+    assert world.transcoding.troubles() == ()
+    world.close()

@@ -10,7 +10,7 @@ import pytest
 
 from hub.api import Delivery, Rejected
 from hub.testing import NOON
-from hub.wellness import deliveries_part, failed_deliveries
+from hub.wellness import deliveries_part, failed_deliveries, transcoding_part
 from hub.windows import Windows
 from tests.hub.world import Place, World
 
@@ -79,3 +79,11 @@ async def test_an_item_that_is_over_needs_nobody_any_more(
     await end(world, item.number)
 
     assert await summary(world) == ""
+
+
+def test_what_could_not_be_transcoded_just_now_is_told() -> None:
+    assert transcoding_part(()).state == "ok"
+
+    part = transcoding_part(("a.mp4: disk full", "b.mp4: disk full"))
+
+    assert (part.state, part.summary) == ("degraded", "put off: a.mp4: disk full (1 more)")

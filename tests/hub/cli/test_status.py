@@ -31,7 +31,8 @@ HALF = Progress(
 
 def write(office: Office, state: str = "ok", summary: str = "", under_way: tuple[Progress, ...] = (HALF,)) -> None:
     status = Status(
-        version="0.1", pid=os.getpid(), started_at=NOON, written_at=NOON, jobs={"plan queued": 1},
+        version="0.1", pid=os.getpid(), started_at=NOON, written_at=NOON,
+        jobs={"plan queued": 1, "transcode queued": 12},
         intake={"paused": None, "waiting": [{"name": "[/b]a.mp4", "since": str(NOON), "why": "menunggu"}],
                 "waiting_more": 19_980},
         transcoding=under_way, parts=(Part(name="intake", state=state, summary=summary),),
@@ -76,7 +77,15 @@ def test_progress_is_told_by_number_and_title_with_percent_speed_and_time_left(o
     with office.hub_runs():
         shown = office.run("status").output
 
-    for text in ("IP-2026-11-0007 (urgent)", "[/] Siaga", "43%", "2.1 x", "0:00:35", "1280x720 H.264"):
+    for text in (
+        "12 more to be transcoded",
+        "IP-2026-11-0007 (urgent)",
+        "[/] Siaga",
+        "43%",
+        "2.1 x",
+        "0:00:35",
+        "1280x720 H.264",
+    ):
         assert text in shown, shown
     assert "\x1b" not in shown
     assert "aaaa" not in shown
