@@ -119,7 +119,8 @@ class IntakeSettings(BaseModel):
     min_free_bytes: int = Field(GIB, ge=0, description="Intake pauses while a disk has less free space than this.")
     same_bytes: SameBytes = Field(
         SameBytes.REFUSE,
-        description='The same file again without a new sidecar: "refuse" names the first item, "repeat" makes a new one.',
+        description='The same file again without a new sidecar: "refuse" names the first item, '
+        '"repeat" makes a new one.',
     )
     max_file_bytes: int = Field(8 * GIB, gt=0, description="A larger file is refused.")
     max_files_per_folder: int = Field(50, gt=0, description="A dropped folder with more files is refused.")

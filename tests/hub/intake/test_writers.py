@@ -125,6 +125,20 @@ async def test_what_settled_and_is_opened_or_changed_again_is_not_claimed(place:
     assert [one.name for one in vault.folder.glob("??/*")] == [sha256(WHOLE)]
 
 
+async def test_what_changes_while_it_is_copied_is_not_claimed(place: Any, tmp_path: Path) -> None:
+    big = film(32 << 20)
+    path, vault = place.drop("klip.mp4", big), Vault(tmp_path / "vault", min_free_bytes=0)
+    vault.prepare()
+    settled = Settled(parts=(path.name,), evidence=evidence_of(path.stat()), quiet_since=0.0)
+    async with writing(big) as writer:
+        await writer.do("open_later", str(path), str(vault.folder / ".incoming"))
+        with pytest.raises(ChangedMeanwhile):
+            await vault.claim(place.inbox, settled)
+
+    assert list(vault.folder.glob("??/*")) == []
+    assert list(vault.folder.glob(".incoming/*")) == []
+
+
 async def test_an_upload_that_broke_off_and_is_resumed_is_taken_whole(place: Any, eventually: Any) -> None:
     async with place.running(incomplete_wait_s=LONG_S) as intake:
         async with writing(WHOLE) as writer:
