@@ -111,6 +111,7 @@ def _mp4_numbers(world: World) -> Iterator[Case]:
         "largest-size": (Must.DECIDE, {b"stsd": _put(40, most), b"tkhd": _put(76, most + most)}),
         "turned-by-nonsense": (Must.DECIDE, {b"tkhd": _put(40, b"\x7f\xff" * 18)}),
         "no-codec": (Must.REFUSE, {b"stsd": _put(12, b"\0\0\0\0")}),
+        "encrypted": (Must.DECIDE, {b"stsd": _put(12, b"encv")}),
         "another-codec": (Must.DECIDE, {b"stsd": _put(12, b"vp09")}),
     }
     for name, (must, change) in changes.items():
