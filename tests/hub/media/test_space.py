@@ -1,6 +1,11 @@
+import asyncio
 from pathlib import Path
 
+from hub.api import Rendition, VideoProfile
+from hub.media.samples import make_video
+from hub.media.sizes import most_bytes
 from hub.media.space import Space
+from hub.media.transcoder import NotMade
 
 MIB = 1 << 20
 
@@ -36,3 +41,19 @@ def test_what_is_written_already_is_not_counted_twice(tmp_path: Path):
 
 def test_a_job_that_writes_nothing_needs_nothing(tmp_path: Path):
     assert Space(lambda: 0).promise(tmp_path / "a", 0, keep_mib=512) is None
+
+
+async def test_of_two_transcodes_that_do_not_fit_together_one_waits_and_is_made_afterwards(
+    settings, transcoder, asset_of, tmp_path: Path
+):
+    profile = VideoProfile(width=64, height=48, fps=10)
+    clips = [await asset_of(make_video(tmp_path / f"{n}.mp4", 1.0, (96, 64), fps=10, tone_hz=None)) for n in (1, 2)]
+    room = settings.keep_free_mib * MIB + most_bytes(profile, 1.0) * 3 // 2
+    transcoder._space = Space(lambda: room)
+
+    made = [one for (one,) in await asyncio.gather(*(transcoder.make(clip, [profile]) for clip in clips))]
+    waits = next(clip for clip, one in zip(clips, made, strict=True) if isinstance(one, NotMade))
+    (later,) = await transcoder.make(waits, [profile])
+
+    assert [isinstance(one, NotMade) and one.transient for one in made].count(True) == 1
+    assert isinstance(later, Rendition)
