@@ -119,7 +119,7 @@ def _step(media: MediaInfo, profile: Profile, details: VideoDetails | None) -> S
     return Step(
         profile=profile,
         way=Way.ENCODE if reasons else Way.REMUX,
-        reasons=reasons or (_fits(profile),),
+        reasons=reasons or _fitness(media, profile, details),
         duration_s=seconds,
         expected_bytes=likely_bytes(media, profile, seconds)
         if reasons
@@ -128,8 +128,15 @@ def _step(media: MediaInfo, profile: Profile, details: VideoDetails | None) -> S
     )
 
 
-def _fits(profile: Profile) -> str:
-    return "already as the screen needs it" if isinstance(profile, VideoProfile) else "already as the air needs it"
+def _fitness(media: MediaInfo, profile: Profile, details: VideoDetails | None) -> tuple[str, ...]:
+    """Why this may be remuxed, with what was measured."""
+    if not isinstance(profile, VideoProfile):
+        heard = f"{media.loudness_lufs:.1f} LUFS, true peak {media.true_peak_dbtp:.1f} dBTP"
+        return "already as the air needs it", f"{media.audio_codec}, {media.sample_rate_hz} Hz, stereo, {heard}"
+    known = details or VideoDetails()
+    coded = f"H.264 {known.h264_profile} {known.level / 10:g}, {known.bitrate_kbps} kb/s"
+    shape = f"{media.width}x{media.height} at {media.fps:g} pictures a second, a keyframe each"
+    return "already as the screen needs it", f"{coded}, {shape} {known.longest_keyframe_gap_s:.1f} s"
 
 
 def _remuxed(media: MediaInfo, seconds: float, details: VideoDetails | None) -> int:
