@@ -112,6 +112,7 @@ class Handling:
         """It stands where it stood: because it changed, because somebody must act, or for a while."""
         match error:
             case ChangedMeanwhile() | FileNotFoundError():
+                self._tools.lookout.doubt(ready)
                 return Done()
             case NoSpace():
                 return Later(why=error.why.say(self._tools.catalogue), after_s=SPACE_RECHECK_S, full=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,12 +99,14 @@ class Lookout:
         self._quiet = Quiet(clock)
         self._known: dict[str, _Known] = {}
         self._round: Round | None = None
+        self._doubted: deque[Ready] = deque()  # filled by other threads
 
     def look_round(self) -> Round:
         """Everything in the watched folder; the same object as before while nothing changes.
 
         Raises: OSError when the folder itself cannot be read.
         """
+        self._forget_doubted()
         fd = os.open(self._inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             entries = _listing(fd)
@@ -115,6 +118,10 @@ class Lookout:
         if self._round is None or not all(isinstance(one, _Known) and one.reused for one in found):
             self._round = self._summed_up([one for one in found if one is not None])
         return self._round
+
+    def doubt(self, ready: Ready) -> None:
+        """It could not be claimed as it was found: somebody may have it open, which no time of change tells."""
+        self._doubted.append(ready)
 
     def is_unchanged(self, ready: Ready) -> bool:
         """Whether all that was looked at is still there as it was, and nothing joined it."""
@@ -129,6 +136,13 @@ class Lookout:
         content = self._content(ready.bundle.anchor)
         listed = {*content.media, *((content.sidecar,) if content.sidecar else ())}
         return bool(ready.problem) or listed == {parts[-1] for parts, _ in ready.fingerprint}
+
+    def _forget_doubted(self) -> None:
+        while self._doubted:
+            ready = self._doubted.popleft()
+            self._known.pop(ready.bundle.anchor, None)
+            for parts, _ in ready.fingerprint:
+                self._settler.doubt(parts)
 
     def _known_still(self, bundle: Bundle, fd: int) -> _Known | None:
         """What was found before, when all that it rests on is as it was."""
@@ -187,7 +201,8 @@ class Lookout:
             rest = settings.empty_folder_wait_s - quiet_for
             if rest > 0:
                 return self._arriving(bundle, Refusal("The folder has no media file yet."), rest)
-            return self._ready(bundle, [], problem=_empty_folder())
+            problem = Refusal("The folder has no media file. Please put the files into it.")
+            return self._ready(bundle, [], problem=problem)
         return self._judge(bundle, files, content.sidecar, content.problem, [name, *uploads])
 
     def _judge(
@@ -274,10 +289,6 @@ def _listing(folder: Path | int) -> list[Entry]:
 def _named(parts: Parts, wrong: Unusable, *, alone: bool) -> Refusal:
     """The reason, with the file's name where several came together."""
     return wrong.why if alone else NamedRefusal(wrong.why, name=display_name(parts[-1]))
-
-
-def _empty_folder() -> Refusal:
-    return Refusal("The folder has no media file. Please put the files into it.")
 
 
 def _closed_folder() -> Refusal:

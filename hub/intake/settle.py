@@ -115,6 +115,11 @@ class Settler:
         """
         self._memory_of(parts, os.lstat("/".join((self._folder, *parts))))
 
+    def doubt(self, parts: Parts) -> None:
+        """Ask for writers again at the next look, though nothing seems to have changed."""
+        if known := self._seen.get(parts):
+            known.verdict = None
+
     def forget_all_but(self, present: Set[str]) -> None:
         """Forget the files of drops that are gone; `present` are the names in the watched folder."""
         for parts in [parts for parts in self._seen if parts[0] not in present]:

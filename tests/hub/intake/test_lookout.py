@@ -199,6 +199,19 @@ def test_a_lease_is_asked_for_again_when_the_wait_for_the_end_is_over(desk: Desk
         assert isinstance(desk.settler.look((path.name,)), Busy)
 
 
+def test_what_could_not_be_claimed_is_asked_about_again(desk: Desk) -> None:
+    path = desk.drop("klip.mp4")
+    desk.look()
+    (ready,) = desk.look(1.0).ready
+    with path.open("ab"):
+        assert desk.ready() == ["klip.mp4"]  # nothing shows that it was opened
+
+        desk.lookout.doubt(ready)
+
+        assert desk.ready() == []
+    assert desk.ready(1.0) == ["klip.mp4"]
+
+
 def test_thousands_of_entries_cost_little(desk: Desk) -> None:
     for number in range(2000):
         (desk.inbox / f".tersembunyi-{number}.mp4").touch()

@@ -125,6 +125,32 @@ async def test_what_settled_and_is_opened_or_changed_again_is_not_claimed(place:
     assert [one.name for one in vault.folder.glob("??/*")] == [sha256(WHOLE)]
 
 
+async def test_a_file_that_is_opened_while_it_waits_for_its_turn_waits_for_the_writer(
+    place: Any, eventually: Any
+) -> None:
+    """Nobody changes it, so only the claim sees that somebody has it open; it must not be claimed over and over."""
+    turn = asyncio.Event()
+
+    class Slow(type(place.desk)):  # type: ignore[misc]
+        async def consider(self, submission: Any) -> Any:
+            await turn.wait()
+            return await super().consider(submission)
+
+    place.desk = Slow()
+    place.drop("penanda-1.mp4", film(1000))
+    async with place.running(at_once=1, rescan_every_s=LONG_S) as intake, writing(WHOLE) as writer:
+        await eventually(waits(intake, "Sedang diproses"))
+        path = place.drop("klip.mp4", WHOLE)
+        await eventually(waits(intake, "Menunggu giliran"))
+        await writer.open(path)
+        turn.set()
+        await eventually(waits(intake, WRITTEN))
+        await writer.close()
+        await eventually(lambda: taken(place))
+
+    assert taken(place) == [("klip.mp4", sha256(WHOLE))]
+
+
 async def test_what_changes_while_it_is_copied_is_not_claimed(place: Any, tmp_path: Path) -> None:
     big = film(32 << 20)
     path, vault = place.drop("klip.mp4", big), Vault(tmp_path / "vault", min_free_bytes=0)
