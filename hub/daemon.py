@@ -102,8 +102,8 @@ class Daemon:
             self._database, self._workflow.works, settings.jobs, self._clock, self._log, self._bell.ring
         )
         self._housekeeping = Housekeeping(
-            self._database, self._state_dir / "renditions", timedelta(days=settings.media.keep_renditions_days),
-            self._shortage, self._clock, self._log,
+            self._database, self._state_dir / "renditions", self._state_dir / "vault",
+            timedelta(days=settings.media.keep_renditions_days), self._shortage, self._clock, self._log,
         )  # fmt: skip
         self._receipts = ReceiptWriter(self._database, say, self._zone, settings.hub.language)
         self._orders = Orders(self._state_dir, self._database, self._workflow.order, self._clock, self._log, self._wake)

@@ -1,9 +1,12 @@
-"""Removes renditions that nobody needs any more. Originals are never touched here.
+"""Removes renditions that nobody needs any more, and copies of files that were refused; never an accepted original.
 
 A rendition is idle when no live item wants it. It is kept for a while, since the same bytes may be disseminated again
 at no cost; it goes earlier, the longest idle first, only when the disk is short. First the ledger says that it is gone,
 in one transaction that looks once more whether somebody wants it; then the file goes. After a kill in between, the file
 is one that no row knows, and goes as such; whoever wants the rendition again has it made again.
+
+Files that no row knows go when nobody touched them for a day: what is made or found again, what is claimed or asked
+about again gets a fresh time, long before its row is written.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hub.api import Clock, Log, Rendition
-from hub.ledger import attempts, renditions
+from hub.ledger import attempts, items, renditions
 from hub.ledger.database import Database
 
 FIRST_LOOK_S = 120.0  # a start has better things to do
@@ -38,12 +41,13 @@ class Shortage:
 
 
 class Housekeeping:
-    """Tidies `folder`, the renditions' own, now and then. `shortage` looks at its disk, and may block."""
+    """Tidies the renditions' folder and the vault now and then. `shortage` looks at the disk, and may block."""
 
     def __init__(
         self,
         database: Database,
         folder: Path,
+        vault: Path,
         keep_for: timedelta,
         shortage: Callable[[], Shortage],
         clock: Clock,
@@ -51,7 +55,9 @@ class Housekeeping:
     ) -> None:
         self._database = database
         self._folder = folder
+        self._vault = vault
         self._keep_for = keep_for
+        self._unknown: dict[Path, float] = {}  # in the vault, as of the last round
         self._shortage = shortage
         self._clock = clock
         self._log = log
@@ -76,7 +82,8 @@ class Housekeeping:
         await self._database.write(attempts.forget_older, now - TRIES_KEPT)
         await self._database.write(renditions.note_idle, now=now)
         gone = await self._let_go() + await self._make_room()
-        return gone + sum([await self._remove_unknown(shard) for shard in await asyncio.to_thread(self._shards)])
+        gone += sum([await self._remove_unknown(shard) for shard in await asyncio.to_thread(_shards, self._folder)])
+        return gone + await self._forget_refused()
 
     async def _tidied(self) -> None:
         try:
@@ -122,21 +129,41 @@ class Housekeeping:
         return gone
 
     async def _remove_unknown(self, shard: str) -> int:
-        """The files beginning so that no row knows. A transcode gives what it makes or finds here a fresh time."""
         known = await self._database.read(renditions.files_in_use, shard)
-        return await asyncio.to_thread(self._unlink_unknown, shard, known)
+        return await asyncio.to_thread(lambda: _unlink(self._unknown_in(self._folder / shard, known)))
 
-    def _unlink_unknown(self, shard: str, known: frozenset[str]) -> int:
-        old = (self._clock.now() - UNKNOWN_FOR).timestamp()
-        gone = 0
-        for path in (self._folder / shard).iterdir():
-            if path.name.partition(".")[0] not in known and path.lstat().st_mtime < old:
-                path.unlink()
-                gone += 1
+    async def _forget_refused(self) -> int:
+        """Copies in the vault that became no item's original, on the second look at them.
+
+        A second, because the clock may have jumped, and a drop that is judged just now must find its copy.
+        """
+        before, self._unknown, gone = self._unknown, {}, 0
+        for shard in await asyncio.to_thread(_shards, self._vault):
+            known = await self._database.read(items.known_hashes, shard)
+            found = await asyncio.to_thread(self._unknown_in, self._vault / shard, known)
+            again = [path for path, touched in found.items() if before.get(path) == touched]
+            self._unknown.update(found)
+            gone += await asyncio.to_thread(_unlink, again)
+        if gone:
+            self._log.info("refused_copies_removed", files=gone)
         return gone
 
-    def _shards(self) -> list[str]:
-        return sorted(path.name for path in self._folder.glob("[0-9a-f][0-9a-f]"))
+    def _unknown_in(self, shard: Path, known: frozenset[str]) -> dict[Path, float]:
+        """The files that no row knows and nobody touched for long, with their times. Blocks."""
+        old = (self._clock.now() - UNKNOWN_FOR).timestamp()
+        unknown = [path for path in shard.iterdir() if path.name.partition(".")[0] not in known]
+        return {path: touched for path in unknown if (touched := path.lstat().st_mtime) < old}
+
+
+def _unlink(paths: Iterable[Path]) -> int:
+    gone = list(paths)
+    for path in gone:
+        path.unlink()
+    return len(gone)
+
+
+def _shards(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("[0-9a-f][0-9a-f]"))
 
 
 def _as_much_as(batch: Iterable[Rendition], needed: int) -> Iterable[Rendition]:

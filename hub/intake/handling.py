@@ -257,6 +257,7 @@ class Handling:
 
     async def _claim_all(self, ready: Ready) -> tuple[ClaimedFile, ...]:
         found: dict[Sha256, ClaimedFile] = {}
+        await asyncio.to_thread(self._still_claimed, ready)
         if any((settled.parts, settled.evidence) not in self._claims for settled in ready.media):
             sizes = [settled.evidence.size for settled in ready.media]
             await self._tools.space.promise(self._key(ready), ready.media[0].evidence.device, sizes)
@@ -267,6 +268,13 @@ class Handling:
             found.setdefault(self._claims[key].sha256, self._claims[key])
         self._tools.space.copied(self._key(ready))
         return tuple(found.values())
+
+    def _still_claimed(self, ready: Ready) -> None:
+        """Forget claims whose copies are gone. Blocks."""
+        for settled in ready.media:
+            known = self._claims.get((settled.parts, settled.evidence))
+            if known and not self._tools.vault.touch(known.vault_path):
+                del self._claims[settled.parts, settled.evidence]
 
     def _key(self, ready: Ready) -> Key:
         return self._tools.inbox, ready.bundle.anchor

@@ -41,7 +41,9 @@ def prepare(folder: Path) -> tuple[Sequence[Path], Sequence[Path]]:
 
 def tidy(database: Database, folder: Path, clock: Clock) -> None:
     month, log = timedelta(days=30), structlog.get_logger("test")
-    keeper = Housekeeping(database, folder / "renditions", month, lambda: Shortage(lacking=0), clock, log)
+    keeper = Housekeeping(
+        database, folder / "renditions", folder / "vault", month, lambda: Shortage(lacking=0), clock, log
+    )
     asyncio.run(keeper.tidy())
 
 

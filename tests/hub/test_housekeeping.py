@@ -40,7 +40,8 @@ def housekeeping(
     def shortage() -> Shortage:
         return Shortage(lacking=lacking(), wished=wished())
 
-    return Housekeeping(world.database, world.kitchen.folder, MONTH, shortage, world.clock, world.log)
+    vault = world.folder / "vault"
+    return Housekeeping(world.database, world.kitchen.folder, vault, MONTH, shortage, world.clock, world.log)
 
 
 async def shown(world: World, name: str = "a.mp4") -> tuple[Item, Path]:
@@ -219,6 +220,26 @@ async def test_a_file_that_no_row_knows_goes_after_a_day_and_nothing_else_there_
     assert await housekeeping(world).tidy() == 1
 
     assert [one.exists() for one in (path, stray, fresh, work)] == [True, False, True, True]
+
+
+async def test_copies_of_what_was_refused_go_after_a_day_and_those_of_accepted_items_never(world: World) -> None:
+    item, _ = await shown(world)
+    await over(world, item)
+    accepted, refused, waiting = (
+        world.folder / "vault" / digest[:2] / digest for digest in (item.assets[0].sha256, "a" * 64, "b" * 64)
+    )
+    now = world.clock.now().timestamp()
+    for copy, age in ((accepted, 9e6), (refused, 86401), (waiting, 3600)):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(b"x")
+        os.utime(copy, times=(now, now - age))
+    (world.folder / "vault" / ".moves").mkdir()
+
+    keeper = housekeeping(world)
+
+    assert [await keeper.tidy(), await keeper.tidy()] == [0, 1]
+
+    assert [copy.exists() for copy in (accepted, refused, waiting)] == [True, False, True]
 
 
 async def test_late_proof_of_what_was_removed_still_counts_and_that_of_something_else_does_not(world: World) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hub.intake.claim import NoSpace
+from hub.intake.desk import Postponed, Submission, Verdict
 from hub.intake.space import FileSystem, Need, Space, lacks, need_of, needed, spell_size
 from hub.intake.space import Place as Where
 from hub.messages import catalogue
@@ -228,3 +229,21 @@ def on_one_disk(
         clock=clock or FakeClock(),
         measure=lambda folder: FileSystem(device=1, free=free if isinstance(free, int) else free[0]),
     )
+
+
+async def test_a_drop_whose_copy_was_tidied_away_while_it_waited_is_copied_again(tmp_path: Path) -> None:
+    there, asked = Place(root=tmp_path / "root", vault=tmp_path / "vault"), asyncio.Event()
+
+    def not_yet(submission: Submission) -> Verdict | None:
+        if asked.is_set():
+            return None
+        submission.files[0].vault_path.unlink()  # as housekeeping does after a day
+        asked.set()
+        return Postponed(reason="later")
+
+    there.desk.answer = not_yet
+    there.drop("a.mp4", b"isi")
+    async with there.running():
+        await wait_until(lambda: "a.mp4" in there.accepted_names())
+
+    assert all(file.vault_path.read_bytes() == b"isi" for one in there.desk.submissions for file in one.files)
