@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.api.models import Asset, MediaInfo
-from hub.media.probe import first, read_streams
+from hub.media.probe import first, read_streams, unbelieved
 from hub.media.settings import MediaSettings
 
 
@@ -47,15 +47,16 @@ async def read_details(asset: Asset, settings: MediaSettings, *, packets: bool) 
         found = await read_streams(
             asset.path, Path(folder), asset.media.container, settings, *more, "-show_entries", entries
         )
-    stream = first(found["streams"], "video") or {}
-    details = VideoDetails(
-        h264_profile=str(stream.get("profile", "")),
-        level=int(stream.get("level") or 0),
-        progressive=stream.get("field_order", "progressive") == "progressive",
-        color_space=str(stream.get("color_space", "")),
-        color_range=str(stream.get("color_range", "")),
-    )
-    return _with_packets(details, found.get("packets", []), asset.media.fps) if packets else details
+    with unbelieved():
+        stream = first(found["streams"], "video") or {}
+        details = VideoDetails(
+            h264_profile=str(stream.get("profile", "")),
+            level=int(stream.get("level") or 0),
+            progressive=stream.get("field_order", "progressive") == "progressive",
+            color_space=str(stream.get("color_space", "")),
+            color_range=str(stream.get("color_range", "")),
+        )
+        return _with_packets(details, found.get("packets", []), asset.media.fps) if packets else details
 
 
 def _with_packets(details: VideoDetails, packets: Sequence[Mapping[str, Any]], fps: float | None) -> VideoDetails:

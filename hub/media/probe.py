@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import math
+import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -80,13 +83,10 @@ async def read_streams(path: Path, folder: Path, container: str, settings: Media
         *("-i", url(path)),
     ]
     finished = await tool(command, path, folder, settings)
-    try:
-        found: dict[str, Any] = json.loads(finished.output)
-    except ValueError as error:
-        raise damaged() from error
     if _TOO_MANY_PIXELS in finished.tail:
         raise too_many_pixels(settings.max_pixels)
-    return {**found, "estimated": "Estimating duration" in finished.tail}
+    with unbelieved():
+        return {**json.loads(finished.output), "estimated": "Estimating duration" in finished.tail}
 
 
 async def tool(
@@ -155,6 +155,13 @@ async def headers(
     """
     size_bytes = (await asyncio.to_thread(path.stat)).st_size
     found = await read_streams(path, folder, container, settings, *(_PACKETS if packets else ()))
+    with unbelieved():
+        return _read(found, container, size_bytes, settings, packets=packets)
+
+
+def _read(
+    found: Mapping[str, Any], container: str, size_bytes: int, settings: MediaSettings, *, packets: bool
+) -> Headed:
     _check_streams(found["streams"], settings)
     video, (track, audio) = first(found["streams"], "video"), _default_sound(found["streams"])
     if video is None and any(_shows(stream) for stream in found["streams"]):
@@ -173,6 +180,18 @@ async def headers(
         duration_s=None if found["estimated"] else _duration(found["format"], container),
         walked_s=max(times, default=0.0) if packets else None,
     )
+
+
+@contextlib.contextmanager
+def unbelieved() -> Iterator[None]:
+    """What a tool says that has met hostile bytes may be anything: where it makes no sense, the file is damaged.
+
+    Raises: Refusal.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise damaged() from error
 
 
 _PACKETS = ("-show_packets", "-show_entries", "packet=pts_time:stream:stream_disposition:stream_side_data:format")
@@ -260,6 +279,8 @@ def _default_sound(streams: Sequence[Mapping[str, Any]]) -> tuple[int, Mapping[s
 
 def _picture(info: MediaInfo, stream: Mapping[str, Any], settings: MediaSettings) -> MediaInfo:
     width, height = int(stream["width"]), int(stream["height"])
+    if width < 1 or height < 1:
+        raise damaged()
     if width * height > settings.max_pixels:
         raise too_many_pixels(settings.max_pixels)
     rotation = _rotation(stream)
@@ -272,7 +293,7 @@ def _picture(info: MediaInfo, stream: Mapping[str, Any], settings: MediaSettings
             fps=round(fps),
             limit=round(settings.max_fps),
         )
-    aspect = str(stream.get("sample_aspect_ratio") or "1:1")
+    aspect = _word(stream.get("sample_aspect_ratio") or "1:1")
     return replace(
         info,
         width=width,
@@ -280,11 +301,11 @@ def _picture(info: MediaInfo, stream: Mapping[str, Any], settings: MediaSettings
         fps=fps,
         rotation=rotation,
         sample_aspect="1:1" if aspect in ("N/A", "0:1") else aspect,
-        pixel_format=str(stream.get("pix_fmt") or ""),
-        color_transfer=str(stream.get("color_transfer") or ""),
-        color_space=str(stream.get("color_space") or ""),
+        pixel_format=_word(stream.get("pix_fmt") or ""),
+        color_transfer=_word(stream.get("color_transfer") or ""),
+        color_space=_word(stream.get("color_space") or ""),
         interlaced=stream.get("field_order", "progressive") != "progressive",
-        video_codec=str(stream["codec_name"]),
+        video_codec=_word(stream["codec_name"]),
     )
 
 
@@ -302,7 +323,7 @@ def _sound(info: MediaInfo, stream: Mapping[str, Any]) -> MediaInfo:
         raise damaged()
     return replace(
         info,
-        audio_codec=str(stream["codec_name"]),
+        audio_codec=_word(stream["codec_name"]),
         audio_channels=channels,
         sample_rate_hz=int(stream.get("sample_rate") or 0),
     )
@@ -341,9 +362,17 @@ def _duration(form: Mapping[str, Any], container: str) -> float | None:
 
 def _number(value: object) -> float | None:
     try:
-        return float(str(value))
+        number = float(str(value))
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
+
+
+def _word(value: object) -> str:
+    """A name as ffmpeg gives them; some of them come back to it in a filter. Raises: ValueError for anything else."""
+    if re.fullmatch(r"[\w./:-]{0,40}", str(value), re.ASCII) is None:
+        raise ValueError(f"no name of ffmpeg's: {str(value)[:40]!r}")
+    return str(value)
 
 
 def _ratio(value: object) -> float | None:
