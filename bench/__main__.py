@@ -13,11 +13,11 @@ PARTS = {
     "media": ("media", "loudness"),
     "clips": ("clips",),
     "latency": ("latency",),
+    "intake": ("intake",),
+    "ledger": ("ledger",),
     "videotron": ("videotron",),
     "radio": ("loudness",),
     "archive": ("archive",),
-    "ledger": ("ledger",),
-    "intake": ("intake",),
 }
 
 

@@ -1,8 +1,8 @@
 """Many clips at once through the hub itself, against a shell script with the same presets.
 
 Two kinds of work: two sizes of film and the radio's sound, and one film and an MP3. Ours also proves that every file
-is whole, runs each tool in the sandbox, decodes every output to verify it, and keeps all of it in a ledger on the disk;
-the script takes a SHA-256, transcodes one file after the other, keeps a copy, and trusts. Both have the same priority.
+is whole, runs each tool in the sandbox, looks through every output to verify it, and keeps a ledger on the disk; the
+script takes a SHA-256, transcodes one file after the other, keeps a copy, and trusts. Both have the same priority.
 
 CLIPS=4 takes fewer clips, while one works on the hub.
 """
