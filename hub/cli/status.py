@@ -46,6 +46,8 @@ def status(context: Context, watch: bool, as_json: bool) -> None:
 def _read(context: Context) -> dict[str, Any]:
     runs = daemon_runs(context.hub_state_dir)
     last = read_status(context.hub_state_dir) or {}
+    if isinstance(last.get("transcoding"), dict):  # of an older hub, until the new one has been started
+        last["transcoding"] = []
     return {**last, "running": runs, "state": last.get("state", "down") if runs else "down"}
 
 

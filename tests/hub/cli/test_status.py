@@ -183,3 +183,13 @@ def test_the_file_is_replaced_whole_and_follows_no_link(tmp_path: Path) -> None:
     assert (read_status(tmp_path) or {})["version"] == "1"
     assert (tmp_path / "status.json").stat().st_mode & 0o777 == 0o660
     assert other.read_text() == "kept"
+
+
+def test_what_an_older_hub_left_is_no_riddle(office: Office) -> None:
+    write(office)
+    path = office.state / "status.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "transcoding": {"a" * 64: 0.5}}))
+
+    with office.hub_runs():
+        assert office.run("status").exit_code == 0
+        assert office.json("status")["transcoding"] == []
