@@ -16,8 +16,9 @@ from hub.api import Clock, Log, Sha256
 from hub.intake.arrivals import Arrivals
 from hub.intake.bundle import BundleKind
 from hub.intake.claim import ChangedMeanwhile, NoSpace, Vault, is_full
+from hub.intake.claims import Claims
 from hub.intake.desk import Accepted, ClaimedFile, Desk, Postponed, Refused, RefusedDrop, Submission, Verdict
-from hub.intake.evidence import Evidence, evidence_of, opened
+from hub.intake.evidence import evidence_of, opened
 from hub.intake.lookout import Lookout, Ready
 from hub.intake.moves import CannotMove
 from hub.intake.outcome import Done, Later, Leaving
@@ -27,7 +28,7 @@ from hub.intake.settle import Settled
 from hub.intake.shelf import Shelf
 from hub.intake.sidecar import Sidecar, parse_note, parse_sidecar
 from hub.intake.sidecar_text import MAX_BYTES
-from hub.intake.space import Key, Space
+from hub.intake.space import Space
 from hub.messages import Catalogue, Refusal
 
 GLANCE_BYTES = 4096
@@ -59,7 +60,7 @@ class Handling:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._claims: dict[tuple[tuple[str, ...], Evidence], ClaimedFile] = {}
+        self._claims = Claims(tools.inbox, tools.vault, tools.space)
         self._verdicts: dict[str, tuple[object, Refused]] = {}
 
     async def handle(self, ready: Ready) -> Done | Later | Leaving:
@@ -70,8 +71,7 @@ class Handling:
         except (OSError, ChangedMeanwhile, NoSpace, CannotMove) as error:
             outcome = await self._not_done(ready, error)
         if not isinstance(outcome, Later):
-            self._forget_claims(ready)
-            self._tools.space.ended(self._key(ready))
+            self._claims.ended(ready)
         return outcome
 
     async def refuse(self, leaving: Sequence[Leaving]) -> list[Done | Later]:
@@ -100,13 +100,7 @@ class Handling:
         """Drop what is remembered of drops that are gone."""
         for anchor in self._verdicts.keys() - anchors:
             del self._verdicts[anchor]
-        for key in [key for key in self._claims if key[0][0] not in anchors]:
-            del self._claims[key]
-        self._tools.space.forget_all_but(self._tools.inbox, anchors)
-
-    def _forget_claims(self, ready: Ready) -> None:
-        for settled in ready.media:
-            self._claims.pop((settled.parts, settled.evidence), None)
+        self._claims.forget_all_but(anchors)
 
     async def _not_done(self, ready: Ready, error: Exception) -> Done | Later:
         """It stands where it stood: because it changed, because somebody must act, or for a while."""
@@ -180,7 +174,7 @@ class Handling:
         return self._leaving(ready, why.say(self._tools.catalogue))
 
     async def _handle_media(self, ready: Ready) -> Done | Later | Leaving:
-        files = await self._claim_all(ready)
+        files = await self._claims.all_of(ready)
         digests = frozenset(file.sha256 for file in files)
         async with self._tools.arrivals.alone_with(digests):
             await self._tools.arrivals.close_stale(ready.name, digests)
@@ -230,7 +224,7 @@ class Handling:
         target = await asyncio.to_thread(self._tools.shelf.accept, self._tools.inbox, ready.names, accepted.receipt)
         if digests:
             await self._tools.arrivals.put_away(ready.name, digests, target)
-            self._tools.space.accepted(self._key(ready))
+            self._claims.accepted(ready)
         self._tools.log.info("drop_accepted", drop=ready.name, item=accepted.number)
         return Done()
 
@@ -254,30 +248,6 @@ class Handling:
         except OSError as error:
             self._tools.log.warning("note_not_written", drop=ready.name, error=error.strerror)
         return Later(why=reason, after_s=self._tools.settings.retry_after_s)
-
-    async def _claim_all(self, ready: Ready) -> tuple[ClaimedFile, ...]:
-        found: dict[Sha256, ClaimedFile] = {}
-        await asyncio.to_thread(self._still_claimed, ready)
-        if any((settled.parts, settled.evidence) not in self._claims for settled in ready.media):
-            sizes = [settled.evidence.size for settled in ready.media]
-            await self._tools.space.promise(self._key(ready), ready.media[0].evidence.device, sizes)
-        for settled in ready.media:
-            key = (settled.parts, settled.evidence)
-            if key not in self._claims:
-                self._claims[key] = await self._tools.vault.claim(self._tools.inbox, settled)
-            found.setdefault(self._claims[key].sha256, self._claims[key])
-        self._tools.space.copied(self._key(ready))
-        return tuple(found.values())
-
-    def _still_claimed(self, ready: Ready) -> None:
-        """Forget claims whose copies are gone. Blocks."""
-        for settled in ready.media:
-            known = self._claims.get((settled.parts, settled.evidence))
-            if known and not self._tools.vault.touch(known.vault_path):
-                del self._claims[settled.parts, settled.evidence]
-
-    def _key(self, ready: Ready) -> Key:
-        return self._tools.inbox, ready.bundle.anchor
 
     def _waiting_left(self, ready: Ready) -> float:
         return self._tools.settings.sidecar_wait_s - (self._tools.clock.monotonic() - ready.quiet_since)
