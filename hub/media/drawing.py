@@ -7,6 +7,7 @@ decoder that the container needs is called by name, so that no other ever meets 
 
     library=PATH      where Python finds the hub, Pillow and pillow-heif; may be given several times
     container= path= pixels=   what to open, and the most pixels it may have
+    report=1          only print which containers cannot be read here, a line each; nothing is opened
     pages=            look at this many pages at most; 0: all
     folder= width= height= animated=   draw into `folder`, no smaller than covers `width` x `height`; else look only
 
@@ -18,9 +19,7 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 import sys
-import zlib
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -49,6 +48,9 @@ def main(words: list[str]) -> None:
     options = [word.partition("=")[::2] for word in words[end + 1 :]]
     one = dict(options)
     sys.path += [path for name, path in options if name == "library"]
+    if one.get("report") == "1":
+        print("\n".join(unreadable()))  # noqa: T201 - the parent reads it
+        return
     # All that a decoder imports only while it works; in the jail it would be out of reach.
     import copy  # noqa: F401
 
@@ -57,13 +59,16 @@ def main(words: list[str]) -> None:
     Image.preinit()  # `save` would do it
 
     decoder = getattr(import_module(DECODERS[one["container"]][0]), DECODERS[one["container"]][1])
-    from hub.media import jail
+    from hub.media import easel, jail
 
     jail.enter(words[:end])
     Image.MAX_IMAGE_PIXELS = int(one["pixels"])
     try:
         with open(one["path"], "rb") as file:  # noqa: PTH123 - pathlib is a third of the start-up time
-            facts = _look_or_draw(decoder(file), one)
+            paper = None
+            if "folder" in one:
+                paper = (easel.Film if one["animated"] == "1" else easel.Pages)(one["folder"])
+            facts = _look_or_draw(decoder(file), one, paper)
     except _TooLargeError:
         sys.exit(TOO_LARGE)
     except Exception as error:  # noqa: BLE001 - whatever a decoder stumbles over is the file's fault
@@ -76,21 +81,36 @@ class _TooLargeError(Exception):
     """More pixels than allowed."""
 
 
-def _look_or_draw(picture: Picture, one: dict[str, str]) -> dict[str, object]:
+def unreadable() -> list[str]:
+    """The containers that nothing installed here can read."""
+    return [container for container, decoder in DECODERS.items() if not _is_there(*decoder)]
+
+
+def _is_there(module: str, name: str) -> bool:
+    try:
+        if module == "pillow_heif":
+            import_module("_pillow_heif")  # without it pillow_heif can be imported all the same
+        found = import_module(module)
+    except ImportError:
+        return False
+    return hasattr(found, name) and bool(getattr(found, "SUPPORTED", True))
+
+
+def _look_or_draw(picture: Picture, one: dict[str, str], paper: Any) -> dict[str, object]:
     container, pixels = one["container"], int(one["pixels"])
-    easel = _Easel(one) if "folder" in one else None
+    cover = int(one.get("width") or 0), int(one.get("height") or 0)
     facts: dict[str, object] = {}
     times = []
     for frame in _frames(picture, container, pixels, int(one.get("pages") or 0)):
         orientation = _orientation(frame)
         facts = facts or _facts(frame, orientation, one)
         times.append(_milliseconds(frame))
-        if easel is not None:
-            easel.add(_plain(frame, orientation, container, easel.cover), times[-1])
-    if easel is not None:
-        easel.finish()
+        if paper is not None:
+            paper.add(_plain(frame, orientation, container, cover), times[-1])
     if not times:
         raise ValueError("no picture in it")
+    if paper is not None:
+        paper.finish()
     pages = len(times) if container == "tiff" else 1
     return {**facts, "pages": pages, "frames": len(times) // pages, "duration_ms": sum(times)}
 
@@ -233,70 +253,6 @@ def _in_srgb(picture: Picture, profile: bytes | None) -> Picture:
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return picture.convert("RGB")
     return drawn
-
-
-class _Easel:
-    """Where the pictures go: PNG files, or for an animation one APNG (the PNG specification, third edition, 11.3.6)."""
-
-    def __init__(self, one: dict[str, str]) -> None:
-        self.cover = (int(one["width"]), int(one["height"]))
-        self._folder = one["folder"]
-        self._animated = one.get("animated") == "1"
-        self._count = 0
-        self._sequence = 0
-        self._film: io.BufferedWriter | None = None
-
-    def add(self, picture: Picture, milliseconds: int) -> None:
-        self._count += 1
-        if not self._animated:
-            picture.save(f"{self._folder}/page-{self._count:04}.png", "PNG", compress_level=1)
-            return
-        encoded = io.BytesIO()
-        picture.save(encoded, "PNG", compress_level=1)
-        chunks = list(_chunks(encoded.getvalue()))
-        header = next(data for kind, data in chunks if kind == b"IHDR")
-        self._frame(header, b"".join(data for kind, data in chunks if kind == b"IDAT"), milliseconds)
-
-    def finish(self) -> None:
-        """Complete the animation: only now is it known how many frames it has."""
-        if self._film is None:
-            return
-        with self._film as film:
-            film.write(_chunk(b"IEND", b""))
-            film.seek(self._counted_at)
-            film.write(_chunk(b"acTL", struct.pack(">II", self._count, 0)))
-
-    def _frame(self, header: bytes, pixels: bytes, milliseconds: int) -> None:
-        if self._film is None:
-            self._header = header
-            self._film = open(f"{self._folder}/frames.png", "wb")  # noqa: PTH123, SIM115 - closed by finish
-            self._film.write(b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header))
-            self._counted_at = self._film.tell()
-            self._film.write(_chunk(b"acTL", struct.pack(">II", 0, 0)))
-        if header != self._header:
-            raise ValueError("frames of different sizes")
-        control = struct.pack(
-            ">IIIIIHHBB", self._next(), *struct.unpack(">II", header[:8]), 0, 0, milliseconds, 1000, 0, 0
-        )
-        data = pixels if self._count == 1 else struct.pack(">I", self._sequence) + pixels
-        self._film.write(_chunk(b"fcTL", control) + _chunk(b"IDAT" if self._count == 1 else b"fdAT", data))
-        self._sequence += self._count > 1
-
-    def _next(self) -> int:
-        self._sequence += 1
-        return self._sequence - 1
-
-
-def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 8
-    while at < len(png):
-        length = int.from_bytes(png[at : at + 4], "big")
-        yield png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
-        at += 12 + length
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +132,22 @@ async def _drawing(
         return Facts.model_validate_json(finished.output)
     except ValidationError as error:
         raise damaged_picture() from error
+
+
+def unreadable_pictures() -> list[str]:
+    """Which kinds of picture cannot be drawn with what is installed, one sentence each with the remedy. Blocks."""
+    command = [sys.executable, "-I", "-S", drawing.__file__, "--", *(f"library={where}" for where in library())]
+    try:
+        done = subprocess.run([*command, "report=1"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return [f"Pictures cannot be drawn: {error}. Install the hub again."]
+    if done.returncode != 0:
+        return [f"Pictures cannot be drawn: {done.stderr[-300:].strip()}. Install the hub again."]
+    return [
+        f"Pictures of the kind {name.upper()} cannot be read. Install the hub again: "
+        f"{'pillow-heif' if name == 'heic' else 'Pillow'} for Python is missing or broken."
+        for name in done.stdout.split()
+    ]
 
 
 def library() -> tuple[str, ...]:

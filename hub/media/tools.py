@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 
+from hub.media.pictures import unreadable_pictures
 from hub.media.sniff import DEMUXERS
 
 _PROGRAMS = {"ffmpeg": "ffmpeg", "ffprobe": "ffmpeg", "pdftoppm": "poppler-utils", "pdfinfo": "poppler-utils"}
@@ -12,7 +13,8 @@ _ENCODERS = frozenset({"libx264", "aac", "pcm_s16le", "libmp3lame"})
 _FILTERS = frozenset(
     {
         "scale", "pad", "crop", "setsar", "fps", "format", "yadif", "split", "asplit", "concat", "loop", "trim",
-        "setpts", "geq", "zscale", "tonemap", "aresample", "aformat", "volume", "alimiter", "ebur128",
+        "setpts", "setparams", "lutrgb", "overlay", "tpad", "zscale", "tonemap", "showinfo", "aresample", "aformat",
+        "volume", "alimiter", "ebur128",
     }
 )  # fmt: skip
 
@@ -24,6 +26,7 @@ def missing_tools() -> list[str]:
         for program, package in _PROGRAMS.items()
         if shutil.which(program) is None
     ]
+    missing += unreadable_pictures()
     return missing if shutil.which("ffmpeg") is None else missing + _missing_parts()
 
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from hub.media import drawing, pictures
 from hub.media.tools import missing_tools
 
 
@@ -27,3 +28,22 @@ def test_an_ffmpeg_without_its_parts_is_named(tmp_path, monkeypatch):
     assert "lacks the encoder libmp3lame" in said
     assert "libx264" not in said
     assert "lacks the filter zscale" in said
+
+
+def test_pictures_that_cannot_be_drawn_are_named(tmp_path, monkeypatch):
+    """A Pillow without AVIF, and no pillow-heif at all."""
+    poor = tmp_path / "PIL"
+    poor.mkdir()
+    for module, name in drawing.DECODERS.values():
+        if module.startswith("PIL."):
+            (poor / f"{module.removeprefix('PIL.')}.py").write_text(
+                f"SUPPORTED = {'Avif' not in name}\nclass {name}: ..."
+            )
+    monkeypatch.setattr(pictures, "library", lambda: (str(tmp_path),))
+
+    said = pictures.unreadable_pictures()
+
+    assert len(said) == 2
+    assert "AVIF cannot be read" in said[0]
+    assert "HEIC cannot be read" in said[1]
+    assert "pillow-heif" in said[1]
