@@ -24,7 +24,7 @@ async def read_document(path: Path, folder: Path, size_bytes: int, settings: Med
     facts = _facts(await _poppler(["pdfinfo", absolute(path)], path, folder, settings))
     if facts.get("Encrypted", "no").startswith("yes"):
         raise _encrypted()
-    pages = int(facts.get("Pages", "0") or 0)
+    pages = _count(facts.get("Pages", ""))
     if pages < 1:
         raise _damaged()
     if pages > settings.max_pages:
@@ -82,12 +82,17 @@ def _facts(finished: Finished) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
+def _count(text: str) -> int:
+    """A number of pages; 0 for anything else, since pdfinfo has met hostile bytes."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+
+
 def _page_size(facts: dict[str, str]) -> tuple[int, int]:
     """ "595.276 x 841.89 pts (A4)", and the rotation of the page."""
     words = facts.get("Page size", "").split()
     try:
         width, height = round(float(words[0])), round(float(words[2]))
-    except (IndexError, ValueError) as error:
+    except (IndexError, ValueError, OverflowError) as error:
         raise _damaged() from error
     if width < 1 or height < 1:
         raise _damaged()

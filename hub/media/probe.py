@@ -377,6 +377,7 @@ def _word(value: object) -> str:
 
 def _ratio(value: object) -> float | None:
     try:
-        return float(Fraction(str(value))) or None
-    except (ValueError, ZeroDivisionError):
+        ratio = float(Fraction(str(value)))
+    except (ValueError, ZeroDivisionError, OverflowError):
         return None
+    return ratio if ratio > 0 else None

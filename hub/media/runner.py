@@ -19,6 +19,7 @@ OUTPUT_BYTES = 4 << 20
 TAIL_BYTES = 16 << 10
 TALK_BYTES = 64 << 20  # a line for every picture of a long film is less
 LINE_BYTES = 256  # a line of ffmpeg's progress is far shorter
+DIGITS = 20  # of a time in microseconds; a taken-over tool may write as many as it likes
 WRITING_BYTES = 1 << 20  # more than ffmpeg's own progress lines could ever be
 _WATCH_EVERY_S = 0.5
 
@@ -215,7 +216,7 @@ async def _read_output(
 
 def _progress(line: bytes, watch: _Watch, on_progress: Callable[[float], None] | None) -> None:
     name, _, value = line.partition(b"=")
-    if name != b"out_time_us" or not value.strip().isdigit():
+    if name != b"out_time_us" or len(value) > DIGITS or not value.strip().isdigit():
         return  # "N/A" and negative times come before the first packet
     reached = int(value) / 1_000_000
     if reached <= watch.reached_s:

@@ -97,6 +97,18 @@ async def test_files_without_end_are_ended(tmp_path, script):
 
 
 @needs_system_python
+async def test_a_progress_of_nonsense_is_not_believed(tmp_path):
+    lines = ("9" * 5000, "-5", "N/A", "1" * 30, "", "1e9", "2000000")
+    script = "".join(f"print('out_time_us={line}')\n" for line in lines)
+
+    limits = Confinement(write=(tmp_path,), nice=0)
+    finished = await run((PYTHON, "-I", "-S", "-c", script), limits, folder=tmp_path, within_s=20, stall_after_s=20)
+
+    assert finished.ok
+    assert finished.reached_s == 2.0
+
+
+@needs_system_python
 async def test_memory_beyond_the_limit_is_refused(tmp_path):
     finished = await confined(tmp_path, PYTHON, "-I", "-S", "-c", "bytearray(600 << 20)", memory_mib=512)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.media import probe
+from hub.media import documents, probe
 from hub.media.settings import MediaSettings
 from hub.messages import Refusal
 
@@ -102,3 +102,18 @@ def test_an_answer_of_any_shape_is_a_refusal_or_facts(found):
 def test_an_answer_that_is_no_answer_is_a_refusal(text):
     with pytest.raises(Refusal), probe.unbelieved():
         probe._read({**json.loads(text), "estimated": False}, "mp4", 1000, SETTINGS, packets=False)
+
+
+@pytest.mark.parametrize(
+    "size", ["inf x inf pts", "nan x 5 pts", "1e999 x 2 pts", "-5 x -5 pts", "x", "", "5", "9" * 5000 + " x 1 pts"]
+)
+def test_a_page_of_nonsense_is_a_refusal(size):
+    with pytest.raises(Refusal):
+        documents._page_size({"Page size": size})
+
+
+@pytest.mark.parametrize(
+    ("text", "pages"), [("3", 3), ("-5", 0), ("9" * 5000, 0), ("", 0), ("many", 0), ("\u0663", 0), ("1e3", 0)]
+)
+def test_a_number_of_pages_is_a_number_or_none(text, pages):
+    assert documents._count(text) == pages
