@@ -19,20 +19,23 @@ from hub.api import (
     Health,
     HealthState,
     Item,
+    ItemNumber,
     JournalEntry,
     Order,
     Outcome,
     PluginContext,
     PluginSettings,
+    Progress,
     Receipt,
     Rejected,
     Rendition,
     RetryLater,
     Service,
+    Sha256,
     Want,
     hookimpl,
 )
-from hub.testing import PluginContract, Result, Trial, Verdict, run_checks
+from hub.testing import FakeHub, PluginContract, Result, Trial, Verdict, make_context, run_checks
 from hub.testing import contract as contract_module
 from hub.testing import trial as trial_module
 from hub.testing.runner import run_check
@@ -284,6 +287,16 @@ def test_a_check_that_never_ends_is_named_with_its_place() -> None:
 
     assert result.verdict is Verdict.HUNG
     assert "threading.py:" in result.reason
+
+
+def test_a_plugin_sees_what_its_test_says_is_under_way(tmp_path: Path) -> None:
+    half = Progress(
+        asset=Sha256("a" * 64), item=ItemNumber("IP-2026-11-0007"), title="Siaga", name="a.mp4", part=0.5, speed=2.0,
+        left_s=3.0, outputs=("1280x720 H.264",),
+    )  # fmt: skip
+
+    assert make_context(PluginSettings(), tmp_path, hub=FakeHub(under_way=[half])).progress() == (half,)
+    assert make_context(PluginSettings(), tmp_path).progress() == ()
 
 
 def test_a_trial_knows_an_item_of_every_kind_of_media(tmp_path: Path) -> None:
