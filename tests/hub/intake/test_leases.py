@@ -15,6 +15,7 @@ import pytest
 
 from hub.intake.leases import lease_problem, rights_problem
 from hub.intake.watcher import WatchMode
+from tests.hub.intake.writing import film, made, sha256
 
 
 def test_leases_work_on_an_ordinary_filesystem(tmp_path: Path) -> None:
@@ -55,6 +56,17 @@ async def test_on_fuse_a_drop_is_taken_after_the_longer_quiet_time(place: Any, e
 
         assert clock.time() - began >= 0.9
         assert intake.status().watch is WatchMode.POLLING
+
+
+async def test_on_fuse_a_missing_end_is_seen_all_the_same(place: Any, eventually: Any, mounted: Path) -> None:
+    place = replace(place, root=mounted / "root")
+    path = place.drop("klip.mp4", film()[:100_000])
+    async with place.running(quiet_without_lease_s=0.3, poll_every_s=0.1, incomplete_wait_s=60.0) as intake:
+        await eventually(lambda: any("Bagian akhirnya" in one.why for one in intake.status().waiting))
+        made(path, film())
+        await eventually(lambda: place.desk.placed)
+
+    assert [file.sha256 for file in place.desk.submissions[0].files] == [sha256(film())]
 
 
 def test_a_hub_without_the_capability_is_told_where_others_may_drop(tmp_path: Path) -> None:
