@@ -76,6 +76,14 @@ def write_text(path: str, text: str) -> None:
         file.write(text)
 
 
+def inode_of(path: str) -> int | None:
+    """None when nothing stands there."""
+    try:
+        return os.lstat(path).st_ino
+    except FileNotFoundError:
+        return None
+
+
 def make_durable(files: Sequence[Path], folders: Iterable[Path]) -> None:
     """When this returns, the files' bytes and the folders' names survive a power cut. Raises: OSError."""
     if len(files) > FEW:

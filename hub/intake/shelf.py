@@ -22,6 +22,7 @@ from hub.api.files import sha256_of, write_atomically
 from hub.intake.ferry import Brought, bring, brought, leave
 from hub.intake.moves import (
     CannotMove,
+    inode_of,
     make_durable,
     may_not_move,
     move,
@@ -109,7 +110,7 @@ class Shelf:
         groups = []
         for path in sorted(self._plans.glob("*.json")):
             inbox, moves = read_plan(path, inbox=self.inboxes[0])
-            with suppress(OSError), self._naming:
+            with suppress(OSError):
                 groups.append(self._carry_out(path, inbox, moves))
         self._stuck = [*brought(self.accepted), *brought(self.refused)]
         return groups + self.finish_stuck()
@@ -207,8 +208,9 @@ class Shelf:
                     gone[one.names[-1]] = error
             if not moves:
                 return Group(plans=(), moved=(), failed=gone)
-            group = self._carry_out(write_plan(self._plans, inbox, moves), inbox, moves)
-        return replace(group, failed={**group.failed, **gone})
+            plan = write_plan(self._plans, inbox, moves)
+            moved, failed = self._move_all(inbox, moves)
+        return self._made_durable(plan, inbox, moved, {**failed, **gone})
 
     def _refuse_from_elsewhere(self, inbox: Path, one: Refusing, group: Group) -> Group:
         """The group with this drop, brought over from another file system and refused from there."""
@@ -237,7 +239,12 @@ class Shelf:
         return os.path.lexists(f"{self.refused}/{name}") or os.path.lexists(f"{self.refused}/{reason_name(name)}")
 
     def _carry_out(self, plan: Path, inbox: Path, moves: Sequence[RefusedMove]) -> Group:
-        """Move what still stands there, and make all of it durable at once."""
+        with self._naming:
+            moved, failed = self._move_all(inbox, moves)
+        return self._made_durable(plan, inbox, moved, failed)
+
+    def _move_all(self, inbox: Path, moves: Sequence[RefusedMove]) -> tuple[list[RefusedMove], dict[str, Exception]]:
+        """What was moved, or stands in Ditolak already; and what could not be."""
         moved, failed = list[RefusedMove](), dict[str, Exception]()
         for one in moves:
             try:
@@ -245,8 +252,13 @@ class Shelf:
                 moved.append(one)
             except (CannotMove, OSError) as error:
                 failed[one.moves[-1][0]] = error
-        reasons = [self.refused / reason_name(one.moves[-1][1]) for one in moved]
-        make_durable(reasons, (self.refused, inbox))
+        return moved, failed
+
+    def _made_durable(
+        self, plan: Path, inbox: Path, moved: Sequence[RefusedMove], failed: dict[str, Exception]
+    ) -> Group:
+        """All at once, and while others may choose names: a busy disk can take its time."""
+        make_durable([self.refused / reason_name(one.moves[-1][1]) for one in moved], (self.refused, inbox))
         return Group(plans=(plan,), moved=tuple(one.drop for one in moved), failed=failed)
 
     def _move_with_reason(self, inbox: Path, refusal: RefusedMove) -> None:
@@ -256,7 +268,7 @@ class Shelf:
             write_text(reason_path, self._notes.of_refusal(refusal.drop, self._dropped_in(inbox)))
             for name, target, inode in refusal.moves:
                 source, place = f"{inbox}/{name}", f"{self.refused}/{target}"
-                if _inode(source) == inode:
+                if inode_of(source) == inode:
                     move(source, place)
                     done.append((place, source))
         except (CannotMove, OSError):
@@ -278,13 +290,6 @@ def _sweep(folder: Path, *, older_than_s: float) -> None:
 
 def _is_elsewhere(error: Exception | None) -> bool:
     return isinstance(error, OSError) and error.errno == errno.EXDEV
-
-
-def _inode(path: str) -> int | None:
-    try:
-        return os.lstat(path).st_ino
-    except FileNotFoundError:
-        return None
 
 
 def _digests_in(path: Path) -> set[Sha256]:

@@ -94,7 +94,7 @@ def remembered_by(intake: Intake) -> int:
     """Drops that are kept in mind though they are done."""
     (folder,) = intake._folders
     room, handling = folder._room, folder._handling
-    return sum(map(len, (room._held, room._in_hand, room._next, handling._claims, handling._verdicts)))
+    return sum(map(len, (room._held, room._in_hand, room._next, handling._claims._held, handling._verdicts)))
 
 
 def arriving(number: int) -> Arriving:

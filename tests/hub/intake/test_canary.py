@@ -15,7 +15,7 @@ from hub.intake import canary
 from hub.intake.service import Intake
 from hub.wellness import intake_part
 
-NEVER_BY_LOOKING = {"rescan_every_s": 600.0, "canary_every_s": 0.2}
+NEVER_BY_LOOKING = {"rescan_every_s": 600.0, "canary_every_s": 0.5}
 
 
 def watches() -> dict[int, list[int]]:
