@@ -74,9 +74,14 @@ def plain(folder: Path, copied: Path) -> Cost:
     return cost_of(["sh", "-c", script, "sh", str(folder), str(copied)])
 
 
+def pack(folder: Path) -> Path:
+    archive = folder.with_suffix(".tar")
+    subprocess.run(["tar", "-C", str(folder), "-cf", str(archive), "."], check=True)
+    return archive
+
+
 async def burst(folder: Path, theirs: Cost) -> list[Measure]:
-    archive, place = folder / "files.tar", folder / "hub"
-    subprocess.run(["tar", "-C", str(folder / "files"), "-cf", str(archive), "."], check=True)
+    archive, place = await asyncio.to_thread(pack, folder / "files"), folder / "hub"
     async with running(place, {}) as hub:
         inbox, cpu, began = place / "srv" / "Disetujui", cpu_s(hub.pid), time.monotonic()
         tar = await asyncio.create_subprocess_exec("tar", "-C", str(inbox), "-xf", str(archive))
