@@ -78,6 +78,7 @@ def thumbnail(picture: Stream, profile: ThumbnailProfile, duration_s: float, sou
     """The picture a tenth into the video: the first one is often black. Full range, as JPEG has it."""
     if duration_s and not source.is_still:
         picture = picture.filter("trim", start=f"{duration_s / 10:.3f}")
+        picture = picture.filter("trim", end_frame=1)  # or every picture behind it would be scaled, too
     labels = {"out_range": "pc", "out_color_matrix": "bt601", **_unlabelled(source)}
     return (
         picture.filter("scale", *_inside(profile.width, profile.height), **labels)
