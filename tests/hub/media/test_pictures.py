@@ -1,5 +1,7 @@
 """Each kind of picture, dropped and transcoded for a screen, judged by the colours of single points."""
 
+import contextlib
+import random
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,8 +13,11 @@ import pytest
 from PIL import Image, ImageCms
 
 from hub.api import Fit, MediaKind, Pages, VideoProfile
-from hub.media.pictures import draw
+from hub.media import drawing
+from hub.media.pictures import draw, library
 from hub.media.probe import probe
+from hub.media.runner import run
+from hub.media.sandbox import confinement
 from hub.messages import Refusal
 from tests.hub.media.looking import (
     BLUE,
@@ -200,6 +205,22 @@ async def test_a_colour_profile_is_followed(tmp_path, show, ending):
     assert corners(made.path) == list(CORNERS)
 
 
+@pytest.mark.parametrize(("transfer", "name"), [(16, "smpte2084"), (18, "arib-std-b67")])
+async def test_an_hdr_photo_is_brought_to_the_screens_range(tmp_path, settings, show, transfer, name):
+    """A code of 148 is paper white in PQ: far from it when taken for what a screen shows."""
+    photo = Image.new("RGB", (96, 64), (148, 148, 148))
+    photo.paste(WHITE, (48, 0, 96, 64))
+    colours = {"color_primaries": 9, "transfer_characteristics": transfer, "matrix_coefficients": 9}
+    path = save(photo, tmp_path / "a.heic", quality=95, full_range_flag=1, **colours)
+
+    info = await probe(path, settings=settings)
+    shown = picture((await show(path)).path)
+
+    assert info.color_transfer == name
+    assert 160 < shown[32, 48].min() < 240
+    assert nearest(shown[32, 150]) == WHITE
+
+
 @pytest.mark.parametrize("profile", [b"rubbish", b"\x00" * 200], ids=["text", "zeros"])
 async def test_a_broken_colour_profile_does_no_harm(tmp_path, show, profile):
     made = await show(save(quarters(), tmp_path / "a.png", icc_profile=profile))
@@ -332,6 +353,36 @@ async def test_a_photo_damaged_inside_is_found(tmp_path, settings):
 
     with pytest.raises(Refusal, match="damaged"):
         await probe(tmp_path / "a.jpg", settings=settings)
+
+
+async def test_no_damage_ends_in_anything_but_a_refusal_or_a_measurement(tmp_path, settings):
+    """Bytes changed, cut and put in at random, the same every time."""
+    dice = random.Random(104.7)
+    seeds = [
+        save(noise(), tmp_path / f"s.{ending}").read_bytes() for ending in ("webp", "gif", "bmp", "tif", "avif", "heic")
+    ]
+    seeds += [animation(tmp_path / f"m.{ending}", [(RED, 99), (BLUE, 99)]).read_bytes() for ending in ANIMATIONS]
+
+    for data in (bytearray(seed) for seed in seeds * 2):
+        start, length = dice.randrange(len(data)), dice.randrange(1, 200)
+        data[start : start + length] = dice.randbytes(dice.randrange(200))
+        (tmp_path / "x").write_bytes(data)
+        with contextlib.suppress(Refusal):
+            assert (await probe(tmp_path / "x", settings=settings)).size_bytes == len(data)
+
+
+async def test_what_draws_sees_its_picture_and_nothing_else(tmp_path, settings):
+    seen, hidden = save(quarters(), tmp_path / "seen.png"), save(quarters(), tmp_path / "hidden.png")
+    limits = replace(confinement(settings, within_s=20, read=[seen]), entry=Path(drawing.__file__))
+
+    said = {}
+    for path in (seen, hidden):
+        words = [*(f"library={where}" for where in library()), "container=png", f"path={path}", "pixels=9999"]
+        said[path] = await run(words, limits, folder=tmp_path, within_s=20)
+
+    assert said[seen].ok
+    assert "Permission denied" in said[hidden].tail
+    assert not said[hidden].output
 
 
 def noise() -> Image.Image:
