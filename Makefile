@@ -2,9 +2,8 @@
 # ARGS go to the command: make demo ARGS=--once · make test ARGS='tests/hub -k settle' · make bench ONLY=media
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/local/sbin:/usr/sbin:/sbin
-# Python imports from here by name, never from where somebody happens to stand.
+# Python imports what is installed (this checkout is), never what lies where somebody happens to stand.
 export PYTHONSAFEPATH := 1
-export PYTHONPATH := $(CURDIR)
 ARGS ?=
 ONLY ?=
 DIR ?=
