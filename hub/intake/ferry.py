@@ -158,22 +158,35 @@ def _take_out_rest(inbox: Path, names: Sequence[str], seen: Seen) -> None:
 
 
 def _take_out(inbox: Path, name: str, seen: Seen) -> None:
-    """Remove exactly what was copied: what came or changed since stays. Raises: OSError."""
+    """Remove exactly what was copied: what came or changed since stays.
+
+    Raises: OSError when nothing could be removed. After the first the copy is all there is, whatever else fails.
+    """
+    removed = False
     for parts, evidence in reversed(seen.items()):  # what is in a folder before the folder
         if parts[0] == name:
-            with suppress(FileNotFoundError):
-                _remove(inbox.joinpath(*parts), evidence)
-    fsync_folder(inbox)
+            try:
+                removed |= _remove(inbox.joinpath(*parts), evidence)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                if not removed:
+                    raise
+    with suppress(OSError):
+        fsync_folder(inbox)
 
 
-def _remove(path: Path, evidence: Evidence) -> None:
+def _remove(path: Path, evidence: Evidence) -> bool:
     status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode):
-        if evidence_of(status) == evidence:
-            path.unlink()
-        return
-    try:
-        path.rmdir()
-    except OSError as error:
-        if error.errno != errno.ENOTEMPTY:
-            raise
+    if stat.S_ISDIR(status.st_mode):
+        try:
+            path.rmdir()
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            return False
+        return True
+    if evidence_of(status) != evidence:
+        return False
+    path.unlink()
+    return True
