@@ -63,6 +63,7 @@ class Wellness:
         self._lag = lag
         self._clock = clock
         self._started_at = clock.now()
+        self._version = version("siarhub")
 
     async def run(self) -> None:
         last, written = None, 0.0
@@ -105,7 +106,7 @@ class Wellness:
             *self._lag_part(),
         ]
         return Status(
-            version=version("siarhub"),
+            version=self._version,
             pid=os.getpid(),
             started_at=self._started_at,
             written_at=self._clock.now(),

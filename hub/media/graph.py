@@ -69,7 +69,7 @@ def _global_options(targets: Sequence[Target]) -> list[str]:
     speaks = passes_through(targets) or any(target.meter for target in targets)
     return [
         *("-nostdin", "-hide_banner", *(SPOKEN if speaks else ("-v", "error"))),
-        *("-xerror", "-progress", "pipe:1", "-stats_period", "0.5", "-max_alloc", str(MAX_ALLOC_BYTES)),
+        *("-xerror", "-progress", "pipe:1", "-stats_period", "1", "-max_alloc", str(MAX_ALLOC_BYTES)),
     ]
 
 

@@ -21,7 +21,7 @@ TALK_BYTES = 64 << 20  # a line for every picture of a long film is less
 LINE_BYTES = 256  # a line of ffmpeg's progress is far shorter
 DIGITS = 20  # of a time in microseconds; a taken-over tool may write as many as it likes
 WRITING_BYTES = 1 << 20  # more than ffmpeg's own progress lines could ever be
-_WATCH_EVERY_S = 0.5
+_WATCH_EVERY_S = 1.0
 
 
 class Stopped(StrEnum):
@@ -162,7 +162,7 @@ async def _guard(
         elif (
             len(watch.output) > OUTPUT_BYTES
             or os.fstat(watch.talk).st_size > TALK_BYTES
-            or await asyncio.to_thread(fills_the_disk, limits)
+            or (limits.write and await asyncio.to_thread(fills_the_disk, limits))
         ):
             watch.stopped = Stopped.FLOODED
     _signal_group(process, signal.SIGTERM)
