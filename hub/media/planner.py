@@ -63,14 +63,17 @@ NO_PICTURE = "This file has no picture, but a screen needs one. Drop a video, a 
 NO_SOUND = "This file has no sound, but the radio needs it. Drop an audio file, or a video with sound."
 TOO_LONG = "This recording lasts {seconds} seconds, but at most {limit} can be used there. Cut it and drop it again."
 TOO_SHORT = "This recording lasts {seconds} seconds, but at least {limit} are needed there. Drop a longer one."
+SWITCHED_OFF = "whatever fits is encoded too (remux_compliant = false)"  # a reason in a plan, for technicians
 ODD_SIZE = "The screen's size in the settings is odd; H.264 needs an even width and height. Tell the technician."
 
 
-def plan(asset: Asset, profiles: Sequence[Profile], details: VideoDetails | None = None) -> TranscodePlan:
-    """The plan for these profiles. Without `details` nothing is remuxed, since its fitness is not known."""
+def plan(
+    asset: Asset, profiles: Sequence[Profile], details: VideoDetails | None = None, *, remux: bool = True
+) -> TranscodePlan:
+    """The plan for these profiles. Without `details` no picture is remuxed, and without `remux` nothing at all."""
     impossible = tuple((profile, why) for profile in profiles if (why := _obstacle(asset.media, profile)))
     hopeless = {profile for profile, _ in impossible}
-    steps = [_step(asset.media, profile, details) for profile in profiles if profile not in hopeless]
+    steps = [_step(asset.media, profile, details, remux=remux) for profile in profiles if profile not in hopeless]
     encoded = tuple(step for step in steps if step.way is Way.ENCODE)
     remuxed = tuple((step,) for step in steps if step.way is Way.REMUX)
     return TranscodePlan(runs=(*remuxed, *((encoded,) if encoded else ())), impossible=impossible)
@@ -112,8 +115,8 @@ def _obstacle(media: MediaInfo, profile: Profile) -> str:
     return ""
 
 
-def _step(media: MediaInfo, profile: Profile, details: VideoDetails | None) -> Step:
-    reasons = _reasons(media, profile, details)
+def _step(media: MediaInfo, profile: Profile, details: VideoDetails | None, *, remux: bool) -> Step:
+    reasons = _reasons(media, profile, details) if remux else (*_known_differences(media, profile), SWITCHED_OFF)
     seconds = duration_of(media, profile)
     most = most_bytes(profile, seconds)
     return Step(
@@ -154,6 +157,12 @@ def _reasons(media: MediaInfo, profile: Profile, details: VideoDetails | None) -
     if not reasons:
         reasons = ("its details are not known",) if details is None else _finer_differences(media, details, profile)
     return reasons
+
+
+def _known_differences(media: MediaInfo, profile: Profile) -> tuple[str, ...]:
+    if isinstance(profile, AudioProfile):
+        return _sound_differences(media, profile)
+    return _differences(media, profile) if isinstance(profile, VideoProfile) else ()
 
 
 def _sound_differences(media: MediaInfo, profile: AudioProfile) -> tuple[str, ...]:

@@ -102,7 +102,8 @@ class Transcoder:
 
         Raises: Refusal, RetryLater, OSError.
         """
-        return plan(asset, profiles, (await self._details(asset, profiles))[1])
+        fine = (await self._details(asset, profiles))[1]
+        return plan(asset, profiles, fine, remux=self._settings.remux_compliant)
 
     async def make(
         self,
@@ -123,7 +124,7 @@ class Transcoder:
             basic, fine = await self._details(asset, profiles)
         except HubError as error:
             return [_not_made(profile, error) for profile in profiles]
-        chosen = plan(asset, tuple(dict.fromkeys(profiles)), fine)
+        chosen = plan(asset, tuple(dict.fromkeys(profiles)), fine, remux=self._settings.remux_compliant)
         if on_plan is not None:
             on_plan(chosen)
         async with self._store.work_folder() as folder:

@@ -113,6 +113,14 @@ def test_any_difference_of_a_sound_means_encoding_and_all_of_them_are_named(chan
     assert "44100 Hz, not 48000" in only_step(replace(loud_enough(sample_rate_hz=44100), **change), RADIO).reasons
 
 
+def test_where_remuxing_is_switched_off_neither_picture_nor_sound_passes():
+    for media, profile in ((make_media(), SCREEN), (loud_enough(), RADIO)):
+        (step,) = plan(make_asset(media=media), [profile], GOOD, remux=False).steps
+
+        assert step.way is Way.ENCODE
+        assert "remux_compliant = false" in step.reasons[-1]
+
+
 def test_an_mp3_is_remuxed_only_below_the_profiles_bitrate():
     profile = replace(RADIO, container="mp3", bitrate_kbps=128)
     plain = replace(loud_enough(), container="mp3", audio_codec="mp3", duration_s=10.0)
