@@ -51,5 +51,5 @@ class MediaSettings(BaseModel):
     )
     remux_compliant: bool = Field(
         True,
-        description="Pass H.264 that already fits a screen exactly through, checked, without encoding it again.",
+        description="Pass H.264 and sound that already fit exactly through, checked, without encoding them again.",
     )
