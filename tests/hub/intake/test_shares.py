@@ -110,7 +110,7 @@ async def test_samba_mput_of_a_folder_is_one_item(place: Any, eventually: Any, s
     films = {f"bagian {number}.mp4": film(salt=bytes([number])) for number in range(4)}
     for name, data in films.items():
         made(folder / name, data)
-    async with place.running(incomplete_wait_s=LONG_S, folder_quiet_s=0.5):
+    async with place.running(incomplete_wait_s=LONG_S, folder_quiet_s=1.0):
         await ran(smb.command(place.inbox, "recurse on", "prompt off", f'lcd "{tmp_path}"', f'mput "{folder.name}"'))
         await eventually(lambda: place.desk.placed)
 

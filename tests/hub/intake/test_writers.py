@@ -297,7 +297,7 @@ async def test_mv_of_a_folder_is_one_item(place: Any, eventually: Any, outside: 
     (outside / "paket").mkdir()
     for name, data in films.items():
         made(outside / "paket" / name, data)
-    async with place.running(folder_quiet_s=0.5):
+    async with place.running(folder_quiet_s=1.0):
         await ran("mv", outside / "paket", place.inbox / "paket")
         await eventually(lambda: place.desk.placed)
 
@@ -322,12 +322,13 @@ async def test_a_slow_upload_in_a_folder_holds_the_folder_back_as_long_as_it_mov
     folder = place.inbox / "paket"
     folder.mkdir()
     (folder / "foto.mp4").write_bytes(film(salt=b"foto"))
-    async with place.running() as intake, writing(WHOLE) as writer:
+    async with writing(WHOLE) as writer:
         await writer.open(folder / "video.mp4.part")
-        await eventually(waits(intake, "diunggah"))
-        await writer.put(0, 1)
-        await writer.close()
-        await writer.do("rename", str(folder / "video.mp4.part"), str(folder / "video.mp4"))
-        await eventually(lambda: place.desk.placed)
+        async with place.running() as intake:
+            await eventually(waits(intake, "diunggah"))
+            await writer.put(0, 1)
+            await writer.close()
+            await writer.do("rename", str(folder / "video.mp4.part"), str(folder / "video.mp4"))
+            await eventually(lambda: place.desk.placed)
 
     assert len(taken(place)) == 2
