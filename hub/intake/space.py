@@ -100,6 +100,7 @@ class Space:
         self._clock = clock
         self._file_system_of = measure or file_system_of
         self._in_hand: dict[Key, Need] = {}
+        self._promised = Need()  # all of those together: thousands may wait for their sidecars
         self._wanting: dict[Key, int] = {}  # how much free on the hub's own disk would do
         self._accepted = Need()  # as of the last forecast
         self._since = Need()  # accepted since then
@@ -129,24 +130,25 @@ class Space:
             if lack := self._lack(key, need):
                 self._measure_due = float("-inf")
                 raise NoSpace(lack)
-            self._in_hand[key] = need
+            self._hold(key, need)
 
     def copied(self, key: Key) -> None:
         """The vault has its copy."""
         need = self._in_hand.get(key)
         if need is not None and not need.copied:
             self._written += need.archive
-            self._in_hand[key] = replace(need, state=need.state - need.archive, copied=True)
+            self._hold(key, replace(need, state=need.state - need.archive, copied=True))
 
     def accepted(self, key: Key) -> None:
         """It is in the ledger: the forecast knows it from its next look on."""
-        need = self._in_hand.pop(key, Need())
+        need = self._in_hand.get(key, Need())
+        self._hold(key, None)
         self._written += need.people
         self._since += need
 
     def ended(self, key: Key) -> None:
         """Nothing more will come of it."""
-        self._in_hand.pop(key, None)
+        self._hold(key, None)
         self._wanting.pop(key, None)
 
     def forget_all_but(self, inbox: Path, anchors: Set[str]) -> None:
@@ -156,7 +158,7 @@ class Space:
             self.ended(key)
 
     def _lack(self, key: Key, need: Need) -> Refusal | None:
-        promised = needed([*self._in_hand.values(), self._accepted, self._since], self._systems)
+        promised = needed([self._promised, self._accepted, self._since], self._systems)
         own = needed([need], self._systems)
         free = {system.device: system.free for system in self._systems.values()}
         for device, size in own.items():
@@ -167,6 +169,13 @@ class Space:
                     self._wanting[key] = free[device] + size - room
                 return lacks(size, max(0, room), archive=places == {Place.ARCHIVE})
         return None
+
+    def _hold(self, key: Key, need: Need | None) -> None:
+        """Promise so much to this drop, instead of what it was promised before."""
+        self._promised -= self._in_hand.pop(key, Need())
+        if need is not None:
+            self._in_hand[key] = need
+            self._promised += need
 
     async def _ask_forecast(self) -> None:
         now = self._clock.monotonic()

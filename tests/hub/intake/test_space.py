@@ -74,6 +74,19 @@ async def test_two_drops_at_once_are_not_promised_the_same_space() -> None:
     await space.promise(key("b"), 1, [10 * MB])
 
 
+async def test_thousands_that_wait_cost_the_next_no_more_and_leave_nothing_promised_behind() -> None:
+    space = on_one_disk(free=40 * MB)
+    for number in range(5000):
+        await space.promise(key(str(number)), 1, [1000])
+        space.copied(key(str(number)))
+    for number in range(2500):
+        space.accepted(key(str(number)))
+    space.forget_all_but(Path("Disetujui"), set())
+
+    assert space._promised == Need()
+    assert space._since == Need(state=2500 * 500, archive=2500 * 1000)
+
+
 async def test_the_reserve_is_never_promised() -> None:
     with pytest.raises(NoSpace, match=r"needs 25 MB .* 20 MB are free"):
         await on_one_disk(free=30 * MB, reserve=10 * MB).promise(key("a"), 1, [10 * MB])
