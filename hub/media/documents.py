@@ -19,11 +19,10 @@ LONGEST_SIDE = 4096
 async def read_document(path: Path, folder: Path, size_bytes: int, settings: MediaSettings) -> MediaInfo:
     """Pages and the size of the first one, in points. A page of it is drawn, so that a damaged PDF is found now.
 
-    Raises: Refusal (encrypted, damaged, too many pages), RetryLater.
+    One that may be opened but not changed or printed (an owner's password) is taken like any other.
+    Raises: Refusal (a password is needed to open it, damaged, too many pages), RetryLater.
     """
     facts = _facts(await _poppler(["pdfinfo", absolute(path)], path, folder, settings))
-    if facts.get("Encrypted", "no").startswith("yes"):
-        raise _encrypted()
     pages = _count(facts.get("Pages", ""))
     if pages < 1:
         raise _damaged()
@@ -46,7 +45,18 @@ async def draw_pages(path: Path, folder: Path, *, pages: int, longest_side: int,
     Raises: Refusal, RetryLater.
     """
     command = [
-        *("pdftoppm", "-png", "-f", "1", "-l", str(pages), "-scale-to", str(min(longest_side, LONGEST_SIDE))),
+        # The crop box is what every viewer shows: outside of it are the bleed and the marks for a print shop.
+        *(
+            "pdftoppm",
+            "-png",
+            "-cropbox",
+            "-f",
+            "1",
+            "-l",
+            str(pages),
+            "-scale-to",
+            str(min(longest_side, LONGEST_SIDE)),
+        ),
         *(absolute(path), str(folder / "page")),
     ]
     await _poppler(command, path, folder, settings)

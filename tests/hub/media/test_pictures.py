@@ -327,6 +327,17 @@ async def test_limits_on_pictures_come_from_the_settings(tmp_path, settings):
             await probe(path, settings=settings.model_copy(update=change))
 
 
+async def test_of_several_photos_in_one_jpeg_the_first_is_shown(tmp_path, settings, show):
+    """Telephones append the depth, the brightness, or the other eye (MPO)."""
+    other = Image.new("RGB", (48, 32), BLUE)
+    quarters().save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[other], quality=95)
+
+    info = await probe(tmp_path / "a.jpg", settings=settings)
+
+    assert (info.kind, info.pages, info.width) == (MediaKind.IMAGE, None, 96)
+    assert corners((await show(tmp_path / "a.jpg")).path) == list(CORNERS)
+
+
 async def test_a_photo_larger_than_any_video_is_taken(tmp_path, settings, show):
     path = save(Image.new("L", (6200, 6000), 128), tmp_path / "a.jpg")
 

@@ -1,5 +1,6 @@
 """Videos of every shape, label and defect, transcoded for a screen, judged by the colours of single points."""
 
+import hashlib
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -387,6 +388,27 @@ async def test_ten_pages_follow_each_other_in_their_order(tmp_path, show):
     assert reds == [page % 3 for page in range(11)]
 
 
+async def test_of_a_page_for_the_print_shop_the_trimmed_part_is_shown(tmp_path, settings, show):
+    """Beyond the crop box lie the bleed and the crop marks."""
+    path = samples.make_pdf(tmp_path / "a.pdf", size_pt=(400, 400))
+    path.write_bytes(path.read_bytes().replace(b"/Contents", b"/CropBox [0 0 300 100] /Contents"))
+
+    info = await probe(path, settings=settings)
+    made = await show(path, replace(SCREEN, fit=Fit.FIT))
+
+    assert (info.width, info.height) == (300, 100)
+    assert width_of(picture(made.path)) == pytest.approx(192, abs=3)
+
+
+async def test_a_pdf_that_only_its_owner_may_change_is_shown(tmp_path, show):
+    path = samples.make_pdf(tmp_path / "a.pdf", size_pt=(192, 64))
+    path.write_bytes(locked_for_changes(path.read_bytes()))
+
+    made = await show(path)
+
+    assert picture(made.path)[8, 160].argmax() == 0  # red
+
+
 async def test_a_pdf_without_pages_is_refused(tmp_path, settings):
     path = samples.make_pdf(tmp_path / "a.pdf", 0)
 
@@ -422,6 +444,37 @@ def with_tags_first(data: bytes) -> bytes:
         place += size
     assert set(parts) == {b"mvhd", b"trak", b"udta"}
     return data[: at + 8] + parts[b"mvhd"] + parts[b"udta"] + parts[b"trak"] + data[end:]
+
+
+def locked_for_changes(pdf: bytes) -> bytes:
+    """Encrypted with an owner's password and none to open it (PDF 32000-1, 7.6.3: algorithms 1 to 4, revision 2)."""
+    padding = bytes.fromhex("28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a")
+    owner = rc4(md5(b"rahasia" + padding[:25])[:5], padding)
+    rights, identity = (-44).to_bytes(4, "little", signed=True), b"0123456789abcdef"
+    key = md5(padding + owner + rights + identity)[:5]
+    entry = b"/Encrypt << /Filter /Standard /V 1 /R 2 /P -44 /O <%s> /U <%s> >> /ID [<%s> <%s>]"
+    hexed = [part.hex().encode() for part in (owner, rc4(key, padding), identity, identity)]
+    start = pdf.index(b"stream\n") + 7
+    end = pdf.index(b"\nendstream")
+    drawing = rc4(md5(key + (4).to_bytes(3, "little") + bytes(2))[:10], pdf[start:end])  # object 4
+    return (pdf[:start] + drawing + pdf[end:]).replace(b"/Root 1 0 R", b"/Root 1 0 R " + entry % tuple(hexed))
+
+
+def md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+def rc4(key: bytes, data: bytes) -> bytes:
+    box, j = list(range(256)), 0
+    for i in range(256):
+        j = (j + box[i] + key[i % len(key)]) % 256
+        box[i], box[j] = box[j], box[i]
+    out, j = bytearray(), 0
+    for i, byte in enumerate(data, start=1):
+        j = (j + box[i % 256]) % 256
+        box[i % 256], box[j] = box[j], box[i % 256]
+        out.append(byte ^ box[(box[i % 256] + box[j]) % 256])
+    return bytes(out)
 
 
 def width_of(shown: np.ndarray) -> int:
