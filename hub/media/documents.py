@@ -44,21 +44,10 @@ async def draw_pages(path: Path, folder: Path, *, pages: int, longest_side: int,
 
     Raises: Refusal, RetryLater.
     """
-    command = [
-        # The crop box is what every viewer shows: outside of it are the bleed and the marks for a print shop.
-        *(
-            "pdftoppm",
-            "-png",
-            "-cropbox",
-            "-f",
-            "1",
-            "-l",
-            str(pages),
-            "-scale-to",
-            str(min(longest_side, LONGEST_SIDE)),
-        ),
-        *(absolute(path), str(folder / "page")),
-    ]
+    side = str(min(longest_side, LONGEST_SIDE))
+    # The crop box is what every viewer shows: outside of it are the bleed and the marks for a print shop.
+    how = ("-png", "-cropbox", "-f", "1", "-l", str(pages), "-scale-to", side)
+    command = ["pdftoppm", *how, absolute(path), str(folder / "page")]
     await _poppler(command, path, folder, settings)
     drawn = _drawn(folder)
     if len(drawn) != pages:
