@@ -37,6 +37,7 @@ from hub.media.wholeness import check_duration, check_whole
 from hub.messages import Refusal
 
 _TOO_MANY_STREAMS = "exceeds max_streams"  # libavformat/options.c
+LOOK_MIB = 1536  # no picture of a film is decoded here; resampling a sound of 1 Hz would take 2.3 GB
 _TOO_MANY_PIXELS = "exceeds specified max pixel count"  # libavutil/imgutils.c
 
 
@@ -99,7 +100,7 @@ async def tool(
     limits = confinement(settings, within_s=settings.probe_within_s, read=[path], write=[folder])
     finished = await run(
         command,
-        limits,
+        replace(limits, memory_mib=min(limits.memory_mib, LOOK_MIB)) if progress else limits,
         folder=folder,
         within_s=settings.probe_within_s,
         stall_after_s=settings.probe_within_s if progress else None,
