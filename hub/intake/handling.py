@@ -219,14 +219,17 @@ class Handling:
         """Move what is in the ledger already. A change since then is a new drop, looked at anew."""
         if digests:
             self._tools.arrivals.opened(ready.name, digests)
-        if not await asyncio.to_thread(self._tools.lookout.is_unchanged, ready):
-            raise ChangedMeanwhile
-        target = await asyncio.to_thread(self._tools.shelf.accept, self._tools.inbox, ready.names, accepted.receipt)
+        target = await asyncio.to_thread(self._shelve, ready, accepted.receipt)
         if digests:
             await self._tools.arrivals.put_away(ready.name, digests, target)
             self._claims.accepted(ready)
         self._tools.log.info("drop_accepted", drop=ready.name, item=accepted.number)
         return Done()
+
+    def _shelve(self, ready: Ready, receipt: str) -> Path:
+        if not self._tools.lookout.is_unchanged(ready):
+            raise ChangedMeanwhile
+        return self._tools.shelf.accept(self._tools.inbox, ready.names, receipt)
 
     def _leaving(self, ready: Ready, reason: str, digests: frozenset[Sha256] = frozenset()) -> Leaving:
         return Leaving(ready=ready, drop=RefusedDrop(name=ready.name, reason=reason, digests=digests))
