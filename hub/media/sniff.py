@@ -41,7 +41,7 @@ def is_animation(media: MediaInfo) -> bool:
 
 def is_one_picture(media: MediaInfo) -> bool:
     """Whether this video is a still in a video's clothes."""
-    return media.kind is MediaKind.VIDEO and (media.duration_s or 0) * (media.fps or 0) < 1.5
+    return media.kind is MediaKind.VIDEO and media.fps is not None and (media.duration_s or 0) * media.fps < 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

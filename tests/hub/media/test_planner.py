@@ -4,7 +4,7 @@ import pytest
 
 from hub.api import AudioProfile, MediaKind, Pages, VideoProfile
 from hub.media.details import VideoDetails
-from hub.media.planner import NO_PICTURE, NO_SOUND, ODD_SIZE, TOO_LONG, TOO_SHORT, Way, plan
+from hub.media.planner import NO_PICTURE, NO_SOUND, ODD_SIZE, TOO_LONG, TOO_SHORT, Way, duration_of, plan
 from hub.testing import make_asset, make_media
 
 SCREEN = VideoProfile(width=1280, height=720)
@@ -159,3 +159,10 @@ def test_pages_are_held_one_after_the_other():
 
     assert only_step(poster, replace(SCREEN, still_s=5)).duration_s == 5
     assert only_step(poster, replace(SCREEN, still_s=5, pages=Pages.ALL)).duration_s == 15
+
+
+@pytest.mark.parametrize(("fps", "seconds"), [(25.0, 8.0), (None, 0.04)])
+def test_a_video_of_one_picture_is_held_like_a_still_and_one_of_unknown_rate_is_not(fps, seconds):
+    info = replace(make_media(), duration_s=0.04, fps=fps)
+
+    assert duration_of(info, replace(SCREEN, still_s=8.0)) == seconds
