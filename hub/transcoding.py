@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from hub.api import Asset, Clock, ItemNumber, Log, Profile, Progress, Rendition
@@ -17,6 +18,7 @@ from hub.jobs.settings import JobSettings
 from hub.ledger import deliveries, items, jobs, renditions
 from hub.ledger.database import Database
 from hub.ledger.jobs import Job
+from hub.media import failures
 from hub.media.pace import Pace, expect
 from hub.media.planner import TranscodePlan
 from hub.media.speed import Speed
@@ -24,6 +26,7 @@ from hub.media.transcoder import NotMade, Transcoder
 from hub.messages import Catalogue
 
 DISK_FULL = timedelta(minutes=1)
+DOUBTFUL_TRIES = 3
 TELL_EVERY_S = 30.0
 TELL_EVERY_PART = 0.25
 
@@ -83,6 +86,7 @@ class Transcoding:
         self._catalogue = catalogue
         self._tried: dict[str, Sequence[Profile]] = {}  # asset -> what its last run was to make
         self._runs: dict[str, _Run] = {}
+        self._doubts: Counter[tuple[str, Profile]] = Counter()  # failures that may be the file's own fault
         self._put_off: dict[str, str] = {}  # asset -> its name, and why it could not be made just now
 
     def progress(self) -> tuple[Progress, ...]:
@@ -108,6 +112,7 @@ class Transcoding:
             await self._threads(job), self._clock.monotonic(),
         )  # fmt: skip
         made = await self._make(run, profiles)
+        made = [self._with_an_end(asset, one) for one in made]
         later = next((one for one in made if isinstance(one, NotMade) and one.transient), None)
         if later is not None:
             self._put_off[job.key] = self._why(asset, later)
@@ -216,6 +221,18 @@ class Transcoding:
         if run.plan is not None and made and len(whole) == len(made):
             usual = expect(run.asset.media, run.plan, cores=run.threads).seconds
             await asyncio.to_thread(self._pace.note, expected_s=usual, took_s=took)
+
+    def _with_an_end(self, asset: Asset, one: Rendition | NotMade) -> Rendition | NotMade:
+        """What may be the file's own fault is not tried for ever."""
+        key = (asset.sha256, one.profile)
+        if isinstance(one, Rendition) or not one.doubtful:
+            self._doubts.pop(key, None)
+            return one
+        self._doubts[key] += 1
+        if self._doubts[key] < DOUBTFUL_TRIES:
+            return one
+        tries = self._doubts.pop(key)
+        return replace(one, message=failures.TOO_HEAVY, values={"tries": tries}, transient=False)
 
     def _why(self, asset: Asset, missing: NotMade) -> str:
         """Of several files and screens, it says which."""

@@ -17,6 +17,10 @@ INTERRUPTED = "Converting this file was interrupted ({why}). It is tried again b
 TOOK_TOO_LONG = (
     "Converting this file took longer than {minutes} minutes and was ended. Cut it, or export it in a smaller size."
 )
+TOO_HEAVY = (
+    "Converting this file was interrupted {tries} times, for want of memory or without any progress. Export it again "
+    "in a smaller size (such as 1920 x 1080), or ask the technician to look into it."
+)
 NOT_CONVERTED = (
     "This file could not be converted, although it looked whole. Export it again as MP4 (H.264, AAC), WAV or JPG."
 )

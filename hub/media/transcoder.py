@@ -37,12 +37,15 @@ log = structlog.get_logger("media")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotMade:
-    """A rendition that could not be made. `message` is a catalogue entry with its `values`; `transient`: try again."""
+    """A rendition that could not be made. `message` is a catalogue entry with its `values`; `transient`: try again;
+    `doubtful`: but not for ever, since it may be the file's own fault.
+    """
 
     profile: Profile
     message: str
     values: Mapping[str, object]
     transient: bool
+    doubtful: bool = False
 
     @property
     def reason(self) -> Refusal:
@@ -229,7 +232,11 @@ class Transcoder:
                 await self._run(task, [replace(step, way=Way.ENCODE)])
                 continue
             task.results[step.profile] = NotMade(
-                profile=step.profile, message=message, values=values, transient=transient
+                profile=step.profile,
+                message=message,
+                values=values,
+                transient=transient,
+                doubtful=finished.transient and not finished.disk_full,
             )
 
     async def _ffmpeg(self, task: _Task, targets: Sequence[Target]) -> Finished:

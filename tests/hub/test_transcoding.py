@@ -204,3 +204,24 @@ async def test_what_is_put_off_says_why_until_it_is_made(tmp_path: Path) -> None
     assert (await world.row(item, "screens")).reason == ""
     assert world.transcoding.troubles() == ()
     world.close()
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "states"), [(True, ["transcoding", "transcoding", "failed"]), (False, 3 * ["transcoding"])]
+)
+async def test_what_may_be_the_files_own_fault_is_tried_three_times_and_a_full_disk_for_ever(
+    tmp_path: Path, doubtful: bool, states: list[str]
+) -> None:
+    world = World(tmp_path, Place("screens"))
+    broken = NotMade(profile=SMALL, message="Out of memory.", values={}, transient=True, doubtful=doubtful)
+    world.kitchen.refuse[SMALL] = broken
+    item = await world.accept("a.mp4")
+    await world.settle()
+
+    seen = []
+    for _ in states:
+        seen.append((await world.row(item, "screens")).state)
+        await world.later(minutes=1)
+
+    assert seen == states
+    world.close()
