@@ -44,6 +44,13 @@ class Source:
         return "apng" if is_animation(self.media) else "png"
 
     @property
+    def decoder(self) -> str | None:
+        """The decoder of the picture, where it is not the usual one: only libvpx sees the alpha of WebM."""
+        if self.media.pixel_format != "yuva420p":
+            return None
+        return {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(self.media.video_codec)
+
+    @property
     def is_still(self) -> bool:
         return self.media.kind in (MediaKind.IMAGE, MediaKind.DOCUMENT)
 

@@ -77,6 +77,8 @@ def _input(ffmpeg: Any, source: Source, path: Path, settings: MediaSettings, mor
     options: Mapping[str, str] = {**strict_options(source.container, settings), **more}
     if settings.threads:
         options = {**options, "threads": str(settings.threads)}
+    if source.decoder is not None:
+        options = {**options, "c:v": source.decoder}
     if source.is_still:
         options = {**options, "framerate": "25"}
     elif source.container == "apng":

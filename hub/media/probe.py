@@ -302,12 +302,19 @@ def _picture(info: MediaInfo, stream: Mapping[str, Any], settings: MediaSettings
         fps=fps,
         rotation=rotation,
         sample_aspect="1:1" if aspect in ("N/A", "0:1") else aspect,
-        pixel_format=_word(stream.get("pix_fmt") or ""),
+        pixel_format=_pixel_format(stream),
         color_transfer=_word(stream.get("color_transfer") or ""),
         color_space=_word(stream.get("color_space") or ""),
         interlaced=stream.get("field_order", "progressive") != "progressive",
         video_codec=_word(stream["codec_name"]),
     )
+
+
+def _pixel_format(stream: Mapping[str, Any]) -> str:
+    """ffmpeg's own decoders pass over the alpha of WebM, which lies beside the picture."""
+    found = _word(stream.get("pix_fmt") or "")
+    beside = stream.get("codec_name") in ("vp8", "vp9") and stream.get("tags", {}).get("alpha_mode") == "1"
+    return "yuva420p" if beside and found == "yuv420p" else found
 
 
 def _rotation(stream: Mapping[str, Any]) -> int:

@@ -33,6 +33,7 @@ def missing_tools() -> list[str]:
 def _missing_parts() -> list[str]:
     wanted = (
         ("encoder", "-encoders", _ENCODERS),
+        ("decoder", "-decoders", frozenset({"libvpx", "libvpx-vp9"})),
         ("filter", "-filters", _FILTERS),
         ("format", "-demuxers", frozenset(DEMUXERS.values())),
     )

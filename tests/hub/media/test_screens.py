@@ -228,10 +228,12 @@ async def test_a_transparent_video_stands_on_white(tmp_path, show):
     layer.paste((0, 0, 0, 0), (48, 0, 96, 64))
     layer.save(tmp_path / "layer.png")
 
-    for codec, pixels in (("qtrle", "argb"), ("prores_ks", "yuva444p10le"), ("png", "rgba")):
-        path = ffmpeg(
-            tmp_path / "a.mov", "-loop", 1, "-t", 0.2, "-i", tmp_path / "layer.png", "-c:v", codec, "-pix_fmt", pixels
-        )
+    kinds = [("mov", "qtrle", "argb"), ("mov", "prores_ks", "yuva444p10le")]
+    kinds += [("webm", codec, "yuva420p") for codec in ("libvpx", "libvpx-vp9")]
+    for ending, codec, pixels in kinds:
+        more = ("-b:v", "4M", "-auto-alt-ref", 0) if ending == "webm" else ()
+        encode = ("-c:v", codec, "-pix_fmt", pixels, *more)
+        path = ffmpeg(tmp_path / f"a.{ending}", "-loop", 1, "-t", 0.2, "-i", tmp_path / "layer.png", *encode)
         assert corners((await show(path)).path) == [RED, WHITE, BLUE, WHITE], codec
 
 
