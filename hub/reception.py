@@ -155,7 +155,8 @@ class Reception:
             loudness.refuse_unfit(known, AudioProfile())
             return draft
         with _trouble_of(spoken.sha256):  # beside its picture it could not be decoded: this says what is wrong
-            measured = await loudness.check_audio(spoken.path, settings=self._media)
+            track = spoken.media.audio_track
+            measured = await loudness.check_audio(spoken.path, settings=self._media, track=track)
         media = replace(spoken.media, loudness_lufs=measured.integrated_lufs, true_peak_dbtp=measured.true_peak_dbtp)
         assets = tuple(replace(asset, media=media) if asset is spoken else asset for asset in draft.assets)
         return replace(draft, assets=assets)

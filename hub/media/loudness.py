@@ -32,7 +32,9 @@ class Gain:
     limits: bool
 
 
-async def check_audio(path: Path, *, settings: MediaSettings, profile: AudioProfile | None = None) -> Loudness:
+async def check_audio(
+    path: Path, *, settings: MediaSettings, profile: AudioProfile | None = None, track: int = 0
+) -> Loudness:
     """Decode the whole sound and measure it, before the item is accepted.
 
     Raises: Refusal when there is none, it is silent, damaged, too short or too long; RetryLater.
@@ -41,7 +43,7 @@ async def check_audio(path: Path, *, settings: MediaSettings, profile: AudioProf
     if sniffed.container not in DEMUXERS:
         raise Refusal(NO_SOUND)
     with tempfile.TemporaryDirectory(prefix="siarhub-sound-") as folder:
-        measured = await measure(path, sniffed.container, Path(folder), settings)
+        measured = await measure(path, sniffed.container, Path(folder), settings, track=track)
     refuse_unfit(measured, profile or AudioProfile())
     return measured
 
