@@ -5,7 +5,7 @@ at no cost; it goes earlier, the longest idle first, only when the disk is short
 in one transaction that looks once more whether somebody wants it; then the file goes. After a kill in between, the file
 is one that no row knows, and goes as such; whoever wants the rendition again has it made again.
 
-Files that no row knows go when nobody touched them for a day: what is made or found again, what is claimed or asked
+Other files that no row knows go when nobody touched them for a day: what is made or found again, what is claimed or asked
 about again gets a fresh time, long before its row is written.
 """
 
@@ -119,18 +119,21 @@ class Housekeeping:
         return short.wished if short.wished <= there else short.lacking
 
     async def _remove(self, batch: list[Rendition], *, reason: str) -> int:
-        """Row first, then file; returns how many files went."""
+        """Row first, then file; returns how many files went.
+
+        These were idle for longer than any making of the same bytes anew takes, so they need not be a day old.
+        """
         if not batch:
             return 0
         await self._database.write(renditions.remove, batch)
-        shards = sorted({one.sha256[:2] for one in batch})
-        gone = sum([await self._remove_unknown(shard) for shard in shards])
+        let_go = frozenset(one.sha256 for one in batch)
+        gone = sum([await self._remove_unknown(shard, let_go) for shard in sorted({one[:2] for one in let_go})])
         self._log.info("renditions_removed", renditions=len(batch), files=gone, reason=reason)
         return gone
 
-    async def _remove_unknown(self, shard: str) -> int:
+    async def _remove_unknown(self, shard: str, let_go: frozenset[str] = frozenset()) -> int:
         known = await self._database.read(renditions.files_in_use, shard)
-        return await asyncio.to_thread(lambda: _unlink(self._unknown_in(self._folder / shard, known)))
+        return await asyncio.to_thread(lambda: _unlink(self._unknown_in(self._folder / shard, known, let_go)))
 
     async def _forget_refused(self) -> int:
         """Copies in the vault that became no item's original, on the second look at them.
@@ -148,11 +151,17 @@ class Housekeeping:
             self._log.info("refused_copies_removed", files=gone)
         return gone
 
-    def _unknown_in(self, shard: Path, known: frozenset[str]) -> dict[Path, float]:
+    def _unknown_in(
+        self, shard: Path, known: frozenset[str], let_go: frozenset[str] = frozenset()
+    ) -> dict[Path, float]:
         """The files that no row knows and nobody touched for long, with their times. Blocks."""
-        old = (self._clock.now() - UNKNOWN_FOR).timestamp()
-        unknown = [path for path in shard.iterdir() if path.name.partition(".")[0] not in known]
-        return {path: touched for path in unknown if (touched := path.lstat().st_mtime) < old}
+        now, found = self._clock.now(), dict[Path, float]()
+        for path in shard.iterdir():
+            digest = path.name.partition(".")[0]
+            old = now - (IDLE_AT_LEAST if digest in let_go else UNKNOWN_FOR)
+            if digest not in known and (touched := path.lstat().st_mtime) <= old.timestamp():
+                found[path] = touched
+        return found
 
 
 def _unlink(paths: Iterable[Path]) -> int:

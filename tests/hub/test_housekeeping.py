@@ -179,6 +179,22 @@ async def test_on_a_short_disk_the_longest_idle_go_first_and_only_as_many_as_nee
     assert await world.state(live) == "active"
 
 
+async def test_on_a_short_disk_what_was_made_today_goes_too_and_what_was_just_made_again_does_not(world: World) -> None:
+    (item, path), (other, again) = await shown(world, "a.mp4"), await shown(world, "b.mp4")
+    made = world.clock.now().timestamp()
+    os.utime(path, times=(made, made))
+    for one in (item, other):
+        await over(world, one)
+    await housekeeping(world).tidy()
+    world.clock.advance(timedelta(hours=2))
+    now = world.clock.now().timestamp()
+    os.utime(again, times=(now, now))  # the store found it there, its row is written next
+
+    assert await housekeeping(world, lambda: 1 << 60).tidy() == 1
+
+    assert [path.exists(), again.exists()] == [False, True]
+
+
 async def test_for_a_drop_that_waits_for_space_room_is_made_when_that_is_enough(world: World) -> None:
     paths = []
     for name in ("a.mp4", "b.mp4"):
