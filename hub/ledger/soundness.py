@@ -26,7 +26,7 @@ def was_closed_in_order(path: Path) -> bool:
     """Whether it is as a hub left it. Says so once: the mark is gone, durably, when this returns."""
     mark = _mark(path)
     try:
-        in_order = mark.read_text() == _state(path)
+        in_order = mark.read_bytes() == _state(path).encode()  # whatever a bad disk made of it
         mark.unlink()
         fsync_folder(path.parent)
     except OSError:

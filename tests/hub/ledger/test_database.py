@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.ledger import database
+from hub.ledger import database, soundness
 from hub.ledger.database import Database, LedgerError, open_for_reading, open_for_writing, transaction
 from hub.ledger.schema import MIGRATIONS
 
@@ -91,7 +91,9 @@ async def test_a_large_ledger_that_was_closed_in_order_is_looked_through_after_t
         Database(ledger)
 
 
-@pytest.mark.parametrize("trouble", ["killed", "written to by an order", "restored from a backup"])
+@pytest.mark.parametrize(
+    "trouble", ["killed", "written to by an order", "restored from a backup", "its mark is damaged"]
+)
 def test_a_large_ledger_that_may_have_changed_is_looked_through_first(
     ledger: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
@@ -106,6 +108,8 @@ def test_a_large_ledger_that_may_have_changed_is_looked_through_first(
             Database(ledger)  # never closed
         case "written to by an order":
             execute(ledger, "INSERT INTO person_order (name, args, who, why, given_at) VALUES ('x', '{}', 'a', '', '')")
+        case "its mark is damaged":
+            ledger.with_name(ledger.name + soundness.MARK).write_bytes(b"\xff\xfe\0")
         case _:
             backup = ledger.read_bytes()
             ledger.unlink()
