@@ -5,8 +5,8 @@ at no cost; it goes earlier, the longest idle first, only when the disk is short
 in one transaction that looks once more whether somebody wants it; then the file goes. After a kill in between, the file
 is one that no row knows, and goes as such; whoever wants the rendition again has it made again.
 
-Other files that no row knows go when nobody touched them for a day: what is made or found again, what is claimed or asked
-about again gets a fresh time, long before its row is written.
+Other files that no row knows go when nobody touched them for a day: what is made or found again, what is claimed or
+asked about again gets a fresh time, long before its row is written.
 """
 
 from __future__ import annotations

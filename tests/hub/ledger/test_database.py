@@ -92,7 +92,7 @@ async def test_a_large_ledger_that_was_closed_in_order_is_looked_through_after_t
 
 
 @pytest.mark.parametrize(
-    "trouble", ["killed", "written to by an order", "restored from a backup", "its mark is damaged"]
+    "trouble", ["killed", "written to by an order", "restored from a backup", "with a damaged mark"]
 )
 def test_a_large_ledger_that_may_have_changed_is_looked_through_first(
     ledger: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
@@ -108,7 +108,7 @@ def test_a_large_ledger_that_may_have_changed_is_looked_through_first(
             Database(ledger)  # never closed
         case "written to by an order":
             execute(ledger, "INSERT INTO person_order (name, args, who, why, given_at) VALUES ('x', '{}', 'a', '', '')")
-        case "its mark is damaged":
+        case "with a damaged mark":
             ledger.with_name(ledger.name + soundness.MARK).write_bytes(b"\xff\xfe\0")
         case _:
             backup = ledger.read_bytes()
