@@ -53,7 +53,7 @@ class ArchiveSettings(PluginSettings):
         500, ge=0, description="Filing waits while less than this many megabytes would stay free on the archive's disk."
     )
     refresh_every_s: float = Field(
-        3.0, ge=0, le=3600, description="The month's list is brought up to date at most this often, in seconds."
+        5.0, ge=0, le=3600, description="The month's list is brought up to date at most this often, in seconds."
     )
     retry_every_s: float = Field(
         60.0, gt=0, le=3600, description="How often filing that could not be done is tried again, in seconds."

@@ -23,7 +23,7 @@ ABSENT_S = 3.0  # an answered push shows in the status within this
 IN_DOUBT_S = 7.0  # an unanswered one may still be resolving its file: 5 s in radio.liq
 BUSY_PAUSE_S = 0.4
 IDLE_PAUSE_S = 2.0
-UNLINKED_PAUSE_S = 1.0
+UNLINKED_PAUSE_S = 2.0
 OVERDUE_S = 10.0
 CHECK_TONE = "check-"  # tokens of `siarhub radio check`
 
