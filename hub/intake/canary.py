@@ -4,13 +4,16 @@ when the watch is dead, which nothing else would show."""
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import os
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -68,15 +71,20 @@ class Canary:
         self._last_at: datetime | None = None
         self._misses = 0
         self._cannot: str | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="canary")  # others may be busy for long, or hang
+        self._hangs: asyncio.Future[None] | None = None
 
     async def run(self) -> NoReturn:
         """Until cancelled. Never raises for what is wrong with the folder: that is what `status` says."""
         self._loop = asyncio.get_running_loop()
-        while True:
-            if await self._dropped():
-                await self._await_it()
-            pause_s = min(1.0, self._every_s) if self._misses else self._every_s
-            await asyncio.sleep(pause_s)
+        try:
+            while True:
+                if await self._dropped():
+                    await self._await_it()
+                pause_s = min(1.0, self._every_s) if self._misses else self._every_s
+                await asyncio.sleep(pause_s)
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
 
     def status(self) -> CanaryStatus:
         return CanaryStatus(
@@ -109,11 +117,13 @@ class Canary:
             loop.call_soon_threadsafe(self._seen.set)
 
     async def _dropped(self) -> bool:
-        self._seen.clear()
-        self._took_s = None
         try:
-            await asyncio.to_thread(self._drop)
+            await self._answered()
+            self._seen.clear()
+            self._took_s = None
+            await self._in_time(self._drop)
         except OSError as error:
+            self._misses += isinstance(error, TimeoutError)  # drops of others are not seen either
             why = error.strerror or type(error).__name__
             if why != self._cannot:
                 self._log.warning("canary_not_dropped", folder=self._path.parent.name, error=why)
@@ -121,6 +131,20 @@ class Canary:
             return False
         self._cannot = None
         return True
+
+    async def _in_time(self, work: Callable[[], None]) -> None:
+        """Have it done in the thread. Raises: TimeoutError (an OSError) when the folder does not answer; OSError."""
+        self._hangs = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        await self._answered()
+
+    async def _answered(self) -> None:
+        """Wait for what was asked last. However long a network mount hangs, it is asked only once."""
+        if self._hangs is None:
+            return
+        if not (await asyncio.wait({self._hangs}, timeout=self._seen_within()))[0]:
+            raise OSError(errno.ETIMEDOUT, "it does not answer")
+        asked, self._hangs = self._hangs, None
+        asked.result()
 
     def _drop(self) -> None:
         """Made and closed like a drop. Nothing is written, so that a full disk does not hide a dead watch."""
@@ -139,7 +163,7 @@ class Canary:
                 await self._seen.wait()
         self._dropped_at = math.inf
         with suppress(OSError):
-            await asyncio.to_thread(self._path.unlink, missing_ok=True)
+            await self._in_time(partial(self._path.unlink, missing_ok=True))
         if self._took_s is not None:
             self._came_through(self._took_s)
         else:

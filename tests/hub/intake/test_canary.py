@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import threading
 from pathlib import Path
@@ -126,4 +127,30 @@ async def test_a_folder_in_which_none_can_be_dropped_says_so_and_goes_on_working
         await eventually(lambda: place.desk.placed)
         (place.inbox / canary.NAME / "dalam").rmdir()
         (place.inbox / canary.NAME).rmdir()
+        await eventually(lambda: health(intake) == "ok")
+
+
+async def test_a_folder_that_hangs_turns_health_red_until_it_answers(
+    place: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, answers, asked, opens = threading.Event(), threading.Event(), [], os.open
+
+    def hanging(path: Any, *args: Any, **kwargs: Any) -> int:  # no mount can be made to hang here
+        if hangs.is_set() and str(path).startswith(str(place.inbox)):
+            asked.append(str(path))
+            assert answers.wait(30)
+        return opens(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", hanging)
+    async with place.running(**NEVER_BY_LOOKING) as intake:
+        await eventually(lambda: intake.status().canary.at)
+
+        hangs.set()
+
+        await eventually(lambda: health(intake) == "down")
+        assert "it does not answer" in intake_part(intake.status()).summary
+        await eventually(lambda: intake.status().canary.missed > canary.MISSES)
+        assert asked.count(str(place.inbox / canary.NAME)) == 1, "not one thread more for each that is missed"
+        hangs.clear()
+        answers.set()
         await eventually(lambda: health(intake) == "ok")
