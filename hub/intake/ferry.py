@@ -49,6 +49,7 @@ def bring(inbox: Path, names: Sequence[str], target: Path, *, then: dict[str, An
     unfinished = folder.with_name(folder.name + _UNFINISHED)
     unfinished.mkdir(parents=True)
     try:
+        fsync_folder(target)  # the name of the hidden folder; what is in it is made durable as it comes
         for name in names:
             _copy(inbox, (name,), unfinished)
         if _seen(inbox, names) != seen:
