@@ -47,6 +47,7 @@ class Headed:
 
     info: MediaInfo
     duration_s: float | None
+    picture_s: float | None = None  # of the moving picture alone, where the container counts it
     walked_s: float | None = None  # until the last packet begins, where the packets were asked for, too
 
     def measured(self, duration_s: float) -> MediaInfo:
@@ -179,6 +180,7 @@ def _read(
     return Headed(
         info=info,
         duration_s=None if found["estimated"] else _duration(found["format"], container),
+        picture_s=_number(video.get("duration")) if video is not None else None,
         walked_s=max(times, default=0.0) if packets else None,
     )
 

@@ -53,7 +53,7 @@ def as_text(*groups: Filters) -> str:
 def readings(finished: Finished, count: int = 1) -> list[Loudness]:
     """What the last `count` meters of a run said, in the order of their filters; fewer when one said nothing.
 
-    Only the last ones count: what stands before may be the text of a hostile file's own tags.
+    Only the last ones count, and only at the beginning of a line: the text of a file's own tags never stands there.
     """
     found = list(_SUMMARY.finditer(finished.tail))[-count:]
     in_order = sorted(found, key=lambda one: int(one["filter"]))
@@ -61,7 +61,7 @@ def readings(finished: Finished, count: int = 1) -> list[Loudness]:
     return [one for one in read if one is not None]
 
 
-_SUMMARY = re.compile(r"\[Parsed_ebur128_(?P<filter>\d{1,4}) @ [^\]]*\] (?:\[info\] )?Summary:(?P<text>[^\[]*)")
+_SUMMARY = re.compile(r"(?m)^\[Parsed_ebur128_(?P<filter>\d{1,4}) @ [^\]]*\] (?:\[info\] )?Summary:(?P<text>[^\[]*)")
 _VALUE = r"(-?[\d.]+|-?inf|-?nan)"
 
 

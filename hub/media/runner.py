@@ -48,13 +48,20 @@ class Finished:
         return self.exit_code == 0 and self.stopped is None
 
     @property
+    def complaints(self) -> str:
+        """The tail without what it says at the level of information: there stand the tags of a file, whose text is
+        anybody's. ffmpeg begins such a line with its level, and the further lines of a tag with spaces.
+        """
+        return "\n".join(line for line in self.tail.splitlines() if not line.startswith(("[info]", " ")))
+
+    @property
     def disk_full(self) -> bool:
-        return "No space left on device" in self.tail or "Disk quota exceeded" in self.tail
+        return "No space left on device" in self.complaints or "Disk quota exceeded" in self.complaints
 
     @property
     def out_of_memory(self) -> bool:
         killed = self.exit_code == -signal.SIGKILL and self.stopped is None
-        return killed or "Cannot allocate memory" in self.tail
+        return killed or "Cannot allocate memory" in self.complaints
 
     @property
     def transient(self) -> bool:
@@ -64,7 +71,7 @@ class Finished:
     @property
     def says(self) -> str:
         """The last line that the tool wrote about its failure, for a log."""
-        lines = [line.strip() for line in self.tail.splitlines() if line.strip()]
+        lines = [line.strip() for line in (self.complaints or self.tail).splitlines() if line.strip()]
         errors = [line for line in lines if "[error]" in line or "[fatal]" in line]  # with `-v level+info`
         return (errors or lines)[-1][:300] if lines else f"exit code {self.exit_code}"
 
@@ -91,15 +98,19 @@ async def run(
     within_s: float,
     stall_after_s: float | None = None,
     on_progress: Callable[[float], None] | None = None,
+    on_line: Callable[[bytes], None] | None = None,
 ) -> Finished:
     """Run `command` confined, in `folder`, for `within_s` seconds at most; it leaves no child behind.
 
     With `stall_after_s` the command must be an ffmpeg with `-progress pipe:1`; `on_progress` then gets the seconds of
-    media done so far.
+    media done so far. `on_line` gets every line of the standard error at the end, in a thread.
     """
     talk = os.memfd_create("talk")
     try:
-        return await _run(command, limits, talk, folder, within_s, stall_after_s, on_progress)
+        finished = await _run(command, limits, talk, folder, within_s, stall_after_s, on_progress)
+        if on_line is not None:
+            await asyncio.to_thread(_tell_lines, os.dup(talk), on_line)
+        return finished
     finally:
         os.close(talk)
 
@@ -195,6 +206,14 @@ def _signal_group(process: asyncio.subprocess.Process, which: signal.Signals) ->
 def _tail(talk: int) -> str:
     size = os.fstat(talk).st_size
     return os.pread(talk, TAIL_BYTES, max(0, size - TAIL_BYTES)).decode(errors="replace")
+
+
+def _tell_lines(talk: int, on_line: Callable[[bytes], None]) -> None:
+    """`talk` is a descriptor of this thread's own: it may live longer than a run that is cancelled."""
+    with os.fdopen(talk, "rb") as lines:
+        lines.seek(0)
+        for line in lines:
+            on_line(line)
 
 
 async def _read_output(

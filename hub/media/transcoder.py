@@ -16,7 +16,7 @@ from hub.media import failures, loudness
 from hub.media.canvas import Source
 from hub.media.details import VideoDetails, basic_details, read_details
 from hub.media.finishing import Made, check
-from hub.media.graph import Target, command_for
+from hub.media.graph import Target, command_for, passes_through
 from hub.media.inputs import is_unreadable
 from hub.media.pace import expect
 from hub.media.pictures import draw
@@ -29,7 +29,7 @@ from hub.media.sniff import is_drawn
 from hub.media.space import Space
 from hub.media.store import RenditionStore
 from hub.media.targets import targets_for
-from hub.media.verify import Unfit
+from hub.media.verify import Said, Unfit
 from hub.messages import Refusal
 
 log = structlog.get_logger("media")
@@ -212,10 +212,11 @@ class Transcoder:
         if not steps:
             return
         targets = targets_for(steps, task.folder, task.before)
-        finished = await self._ffmpeg(task, targets)
+        said = Said() if passes_through(targets) else None
+        finished = await self._ffmpeg(task, targets, said)
         if finished.ok:
             for target in targets:
-                task.results[target.step.profile] = await self._finish(task, target, finished)
+                task.results[target.step.profile] = await self._finish(task, target, finished, said)
         elif len(steps) > 1 and finished.stopped is None and not finished.disk_full:
             log.warning("shared_run_failed", asset=task.asset.sha256, outputs=len(steps), reason=finished.says)
             for step in steps:
@@ -239,7 +240,7 @@ class Transcoder:
                 doubtful=finished.transient and not finished.disk_full,
             )
 
-    async def _ffmpeg(self, task: _Task, targets: Sequence[Target]) -> Finished:
+    async def _ffmpeg(self, task: _Task, targets: Sequence[Target], said: Said | None = None) -> Finished:
         command = await asyncio.to_thread(command_for, task.source, targets, self._settings)
         within_s = self._settings.transcode_within_s
         limits = confinement(self._settings, within_s=within_s, read=task.source.paths, write=[task.folder])
@@ -251,25 +252,21 @@ class Transcoder:
             within_s=within_s,
             stall_after_s=self._settings.stall_after_s,
             on_progress=lambda reached: task.progress(reached, longest),
+            on_line=said,
         )
 
-    async def _finish(self, task: _Task, target: Target, finished: Finished) -> Result:
+    async def _finish(self, task: _Task, target: Target, finished: Finished, said: Said | None) -> Result:
         """Verify what was made and keep it."""
         profile = target.step.profile
         made = Made(
-            target=target,
-            asset=task.asset,
-            source=task.source,
-            folder=task.folder,
-            before=task.before,
-            run=finished,
-            again=lambda better: self._ffmpeg(task, [better]),
-        )
+            target=target, asset=task.asset, source=task.source, folder=task.folder, before=task.before,
+            run=finished, said=said, again=lambda better: self._ffmpeg(task, [better]),
+        )  # fmt: skip
         try:
             checked = await check(made, self._settings)
         except HubError as error:
             log.warning("rendition_was_unfit", asset=task.asset.sha256, reason=str(error), way=target.step.way.value)
-            if target.step.way is Way.REMUX and isinstance(error, Unfit):
+            if target.step.way is Way.REMUX and isinstance(error, Unfit | Refusal):
                 await self._run(task, [replace(target.step, way=Way.ENCODE)])
                 return task.results[profile]
             transient = isinstance(error, RetryLater)

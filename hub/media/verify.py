@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import wave
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.api.errors import HubError
@@ -62,6 +62,7 @@ async def verify_video(
     """
     profile = step.profile
     assert isinstance(profile, VideoProfile)  # noqa: S101 - the caller chose by it
+    await asyncio.to_thread(check_whole, path, "mp4")
     headed = await headers(path, folder, "mp4", settings, packets=shown is not None)
     info = headed.info
     wanted = f"{profile.width}x{profile.height} h264 yuv420p 1:1 0 {profile.fps:g}"
@@ -80,7 +81,7 @@ async def verify_video(
     check_duration(headed.duration_s, look.reached_s if headed.walked_s is None else headed.walked_s)
     if sound and audible and look.loudest_db is not None and look.loudest_db <= SILENT_DB:
         raise Unfit("it is silent, but its original is not")
-    if look.black:
+    if look.black and await is_black(path, "mp4", folder, settings):  # keyframes alone may be: a short fade-in
         raise AllBlack(measured)
     return measured
 
@@ -142,65 +143,85 @@ def _wav_headers(path: Path) -> Headed:
 def check_length(headed: Headed, step: Step) -> MediaInfo:
     """The facts with their duration. Raises: Unfit when it is not as long as its source (2 %, or half a second)."""
     made_s = headed.duration_s or 0.0
-    if abs(made_s - step.duration_s) > max(0.5, step.duration_s * 0.02):
-        raise Unfit(f"lasts {made_s:.2f} s instead of {step.duration_s:.2f} s")
+    check_seconds(made_s, step)
+    if headed.picture_s is not None:  # the sound beside it may be whole
+        check_seconds(headed.picture_s, step)
     return headed.measured(made_s)
 
 
+def check_seconds(made_s: float, step: Step) -> None:
+    """Raises: Unfit."""
+    if abs(made_s - step.duration_s) > max(0.5, step.duration_s * 0.02):
+        raise Unfit(f"lasts {made_s:.2f} s instead of {step.duration_s:.2f} s")
+
+
 async def is_black(path: Path, container: str, folder: Path, settings: MediaSettings) -> bool:
-    """Whether nothing can be seen in the keyframes of an original. Raises: Unfit when it cannot be told."""
-    return (await _look(path, container, folder, settings, sound=False)).black
+    """Whether nothing can be seen in any of its pictures. Raises: Unfit when it cannot be told."""
+    return (await _look(path, container, folder, settings, sound=False, every=True)).black
 
 
-async def _look(path: Path, container: str, folder: Path, settings: MediaSettings, *, sound: bool) -> Look:
+async def _look(
+    path: Path, container: str, folder: Path, settings: MediaSettings, *, sound: bool, every: bool = False
+) -> Look:
     """Read it to its end, decode the keyframes (or all) strictly. Raises: Unfit."""
-    skip = {"skip_loop_filter:v": "all"} if settings.verify_every_frame else KEYFRAMES
+    skip = {"skip_loop_filter:v": "all"} if every or settings.verify_every_frame else KEYFRAMES
+    shown = ("-vf", "format=yuv420p,showinfo", "-fps_mode", "passthrough", "-f", "null", "-")
     command = [
         *("ffmpeg", "-nostdin", "-hide_banner", *SPOKEN, "-xerror", "-max_alloc", str(MAX_ALLOC_BYTES)),
         *("-progress", "pipe:1", "-threads", "1"),
         *as_arguments({**strict_options(container, settings), **skip}),
-        *(
-            "-i",
-            url(path),
-            "-map",
-            "0:v:0",
-            "-vf",
-            "format=yuv420p,showinfo",
-            "-fps_mode",
-            "passthrough",
-            "-f",
-            "null",
-            "-",
-        ),
+        *("-i", url(path), "-map", "0:v:0", *shown),
         *(("-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-") if sound else ()),
         *("-map", "0:v:0", "-c", "copy", "-f", "null", "-"),
     ]
-    within_s = settings.transcode_within_s
+    within_s, said = settings.transcode_within_s, Said()
     limits = confinement(settings, within_s=within_s, read=[path])
-    finished = await run(command, limits, folder=folder, within_s=within_s, stall_after_s=settings.stall_after_s)
-    return seen(finished)
+    finished = await run(
+        command, limits, folder=folder, within_s=within_s, stall_after_s=settings.stall_after_s, on_line=said
+    )
+    return seen(finished, said)
 
 
-_FRAME = re.compile(r"\[Parsed_showinfo_\d @ [^]]*] .*\bmean:\[(\d+)[^]]*] stdev:\[([\d.]+)")
-_SIZE = re.compile(r"\[Parsed_showinfo_\d @ [^]]*] .*\bs:(\d+x\d+) ")
-_LOUDEST = re.compile(r"\[Parsed_volumedetect_0 @ [^]]*] (?:\[info\] )?max_volume: (-?[\d.]+|-inf) dB")
+# At the beginning of a line stands only what ffmpeg says itself: a file's own tags follow behind a level or spaces.
+_FRAME = re.compile(rb"\[Parsed_showinfo_\d @ [^]]*] .*\bs:(\d+x\d+) .*\bmean:\[(\d+)[^]]*] stdev:\[([\d.]+)")
+_LOUDEST = re.compile(rb"\[Parsed_volumedetect_0 @ [^]]*] (?:\[info\] )?max_volume: (-?[\d.]+|-inf) dB")
+_ERROR = re.compile(rb"(?:\[[^]]* @ [^]]*] )?\[(?:error|fatal|panic)\]")
 
 
-def seen(finished: Finished) -> Look:
-    """What a run has shown of its pictures (`showinfo`), from the end of its log: of a long clip only the last ones.
+@dataclass(slots=True)
+class Said:
+    """What is gathered from the lines of a run that shows its pictures (`showinfo`)."""
+
+    keyframes: int = 0
+    black: bool = True
+    sizes: set[str] = field(default_factory=set)
+    loudest_db: float | None = None
+    failed: bool = False
+
+    def __call__(self, line: bytes) -> None:
+        if shown := _FRAME.match(line):
+            self.keyframes += 1
+            self.sizes.add(shown[1].decode())
+            self.black = self.black and float(shown[2]) < BLACK_LUMA and float(shown[3]) < BLACK_SPREAD
+        elif heard := _LOUDEST.match(line):
+            self.loudest_db = float(heard[1])
+        elif _ERROR.match(line):
+            self.failed = True
+
+
+def seen(finished: Finished, said: Said) -> Look:
+    """What a run has shown of its pictures, from its first line to its last.
 
     Raises: Unfit.
     """
-    if not finished.ok or "[error]" in finished.tail:
+    if not finished.ok or said.failed:
         raise Unfit(f"does not decode to its end: {finished.says}")
-    frames = [(float(mean), float(spread)) for mean, spread in _FRAME.findall(finished.tail)]
-    if not frames:
+    if not said.keyframes:
         raise Unfit("no picture of it could be decoded")
-    loudest = _LOUDEST.findall(finished.tail)
     return Look(
         reached_s=finished.reached_s,
-        keyframes=len(frames),
-        sizes=frozenset(_SIZE.findall(finished.tail)),
-        black=all(mean < BLACK_LUMA and spread < BLACK_SPREAD for mean, spread in frames),
-        loudest_db=float(loudest[-1]) if loudest else None,
+        keyframes=said.keyframes,
+        sizes=frozenset(said.sizes),
+        black=said.black,
+        loudest_db=said.loudest_db,
     )
