@@ -43,8 +43,9 @@ class Place:
         tool = [PYTHON, "-I", "-S", str(script), str(os.getpid()), str(self.canary), str(self.input), str(self.out)]
         command = [*before, python, "-I", "-S", str(self.folder / "jail.py"), *words, f"read={script}", "--", *tool]
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
-        )
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
+            start_new_session=True,  # as the runner does: a terminal would be waited for
+        )  # fmt: skip
         assert done.stdout, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
         return found
