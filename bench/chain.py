@@ -14,7 +14,6 @@ import resource
 import shutil
 import signal
 import sqlite3
-import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from bench.footage import camera_clips
 from bench.measure import Cost, Measure, cpu_of, rss_mib
 from hub.demo.stage import Child
 from hub.ledger import deliveries, items
@@ -38,7 +38,7 @@ NAIVE = Path(__file__).with_name("naive.sh")
 
 def measures() -> Iterator[Measure]:
     with tempfile.TemporaryDirectory(prefix="siar-") as folder:
-        clips = _clips(Path(folder))
+        clips = camera_clips(Path(folder) / "clips", CLIPS)
         yield from asyncio.run(_compare(Path(folder), clips))
 
 
@@ -196,19 +196,3 @@ async def until(check: Callable[[], bool]) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError("the bench did not come to its end")
         await asyncio.sleep(0.05)
-
-
-def _clips(folder: Path) -> list[Path]:
-    """Clips as a camera gives them (15 s, 1080p25, 12 Mb/s, grain, sound): the same pictures, other bytes."""
-    first, clips = folder / "clip.mp4", []
-    source = "testsrc2=size=1920x1080:rate=25:duration=15,noise=alls=12:allf=t"
-    sound = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=15", "-c:a", "aac"]
-    picture = ["-c:v", "libx264", "-preset", "ultrafast", "-b:v", "12M", "-pix_fmt", "yuv420p"]
-    make = ["ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", source, *sound, *picture, str(first)]
-    subprocess.run(make, check=True)
-    for number in range(CLIPS):
-        clip = folder / f"clip-{number}.mp4"
-        copy = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(first), "-c", "copy", "-metadata", f"comment={number}"]
-        subprocess.run([*copy, str(clip)], check=True)
-        clips.append(clip)
-    return clips
