@@ -7,14 +7,15 @@ import contextlib
 import json
 import math
 import re
+import signal
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from hub.api.errors import RetryLater
+from hub.api.errors import HubError, RetryLater
 from hub.api.models import MediaInfo, MediaKind
 from hub.media.blame import blamed
 from hub.media.documents import read_document
@@ -36,8 +37,11 @@ from hub.media.sniff import IMAGES, Sniffed, sniff
 from hub.media.wholeness import check_duration, check_whole
 from hub.messages import Refusal
 
+T = TypeVar("T")
 _TOO_MANY_STREAMS = "exceeds max_streams"  # libavformat/options.c
 LOOK_MIB = 1536  # no picture of a film is decoded here; resampling a sound of 1 Hz would take 2.3 GB
+BUSY = 10  # a walk that moves may wait so much longer for the processor, whose time `confinement` limits all the same
+_OUT_OF_TIME = f"received signal {int(signal.SIGXCPU)}."  # fftools/ffmpeg.c: it catches the jail's limit
 _TOO_MANY_PIXELS = "exceeds specified max pixel count"  # libavutil/imgutils.c
 
 
@@ -103,12 +107,13 @@ async def tool(
         command,
         replace(limits, memory_mib=min(limits.memory_mib, LOOK_MIB)) if progress else limits,
         folder=folder,
-        within_s=settings.probe_within_s,
+        within_s=settings.probe_within_s * (BUSY if progress else 1),
         stall_after_s=settings.probe_within_s if progress else None,
     )
     if finished.ok:
         return finished
-    if finished.stopped in (Stopped.DEADLINE, Stopped.STALLED):
+    out_of_time = finished.exit_code == -signal.SIGXCPU or _OUT_OF_TIME in finished.tail
+    if out_of_time or finished.stopped in (Stopped.DEADLINE, Stopped.STALLED):
         raise Refusal(
             "Looking at this file took longer than {seconds} seconds, so it is probably damaged. Export it again as "
             "MP4, MP3, JPG or PDF.",
@@ -201,14 +206,7 @@ _PACKETS = ("-show_packets", "-show_entries", "packet=pts_time:stream:stream_dis
 
 
 async def _recording(path: Path, folder: Path, sniffed: Sniffed, settings: MediaSettings) -> MediaInfo:
-    headed, heard = await asyncio.gather(  # neither needs the other, and somebody waits for both
-        headers(path, folder, sniffed.container, settings),
-        _walk(path, folder, sniffed.container, settings, heard=True),
-        return_exceptions=True,
-    )
-    if isinstance(headed, BaseException):
-        raise headed
-    _check_duration(headed.duration_s, settings)
+    headed, heard = await _headed_and_heard(path, folder, sniffed.container, settings)
     if track := headed.info.audio_track:  # few files have several sounds: the first guess is nearly always right
         try:
             heard = await _walk(path, folder, sniffed.container, settings, heard=True, track=track)
@@ -222,6 +220,36 @@ async def _recording(path: Path, folder: Path, sniffed: Sniffed, settings: Media
     check_duration(header_s, walked_s)
     info = _with_sound(headed.info, heard) if headed.info.has_sound else headed.info
     return _as_measured(info, walked_s if header_s is None or walked_s > header_s * 1.02 + 0.5 else header_s, settings)
+
+
+async def _headed_and_heard(
+    path: Path, folder: Path, container: str, settings: MediaSettings
+) -> tuple[Headed, Finished | HubError | OSError]:
+    """Neither needs the other, and somebody waits for both; what the headers refuse is not walked to its end.
+
+    Raises: Refusal, RetryLater, OSError from the headers.
+    """
+    async with asyncio.TaskGroup() as group:
+        walking = group.create_task(_outcome(_walk(path, folder, container, settings, heard=True)), name="media: walk")
+        headed = await _outcome(_short_enough(headers(path, folder, container, settings), settings))
+        if not isinstance(headed, Headed):
+            walking.cancel()
+    if not isinstance(headed, Headed):
+        raise headed
+    return headed, walking.result()
+
+
+async def _short_enough(reading: Awaitable[Headed], settings: MediaSettings) -> Headed:
+    headed = await reading
+    _check_duration(headed.duration_s, settings)
+    return headed
+
+
+async def _outcome(work: Awaitable[T]) -> T | HubError | OSError:
+    try:
+        return await work
+    except (HubError, OSError) as error:
+        return error
 
 
 def _as_measured(info: MediaInfo, duration_s: float, settings: MediaSettings) -> MediaInfo:

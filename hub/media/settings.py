@@ -19,7 +19,11 @@ class MediaSettings(BaseModel):
     max_fps: float = Field(240.0, gt=0, description="A video of more frames per second than this is refused.")
     max_streams: int = Field(16, ge=1, description="A file of more streams (picture, sound, subtitles) is refused.")
     max_pages: int = Field(50, ge=1, description="A PDF or TIFF of more pages than this is refused.")
-    probe_within_s: float = Field(60.0, gt=0, description="Looking at one file may take this long at most.")
+    probe_within_s: float = Field(
+        60.0,
+        gt=0,
+        description="Looking at one file may take this long at most, counted while the processor works for it.",
+    )
     transcode_within_s: float = Field(7200.0, gt=0, description="One run of ffmpeg may take this long at most.")
     stall_after_s: float = Field(60.0, gt=0, description="A run of ffmpeg without progress for this long is ended.")
     memory_mib: int = Field(3072, ge=512, description="Address space that one tool may use.")

@@ -26,7 +26,7 @@ class Space:
         self._lock = threading.Lock()
 
     def promise(self, folder: Path, most_bytes: int, *, keep_mib: int) -> Shortage | None:
-        """Set `most_bytes` aside for what is written into `folder`, or say what lacks. Blocks."""
+        """Set `most_bytes` aside for what is written into `folder`, as long as it exists, or say what lacks. Blocks."""
         with self._lock:
             free_mib = (self._free_bytes() - self._outstanding()) >> 20
             needed_mib = (most_bytes >> 20) + keep_mib
@@ -41,6 +41,9 @@ class Space:
 
     def _outstanding(self) -> int:
         """What was promised and is not written yet; what is written is not free any more."""
+        for folder in list(self._promised):
+            if not folder.exists():  # a job that was cancelled while it asked: the answer came after its end
+                self.give_back(folder)
         return sum(max(0, most - _size(folder)) for folder, most in list(self._promised.items()))
 
 

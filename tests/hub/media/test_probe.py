@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 import gzip
 import http.server
@@ -264,3 +265,14 @@ async def test_no_damage_ends_in_anything_but_a_refusal_or_a_measurement(tmp_pat
         (tmp_path / "x").write_bytes(data)
         with contextlib.suppress(Refusal):
             assert (await probe(tmp_path / "x", settings=settings)).size_bytes == len(data)
+
+
+async def test_a_recording_whose_headers_are_too_long_is_refused_before_it_is_heard(tmp_path: Path):
+    silence = ("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "7200", "-c:a", "flac")
+    command = ["ffmpeg", "-v", "error", *silence, tmp_path / "a.flac"]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+
+    async with asyncio.timeout(8):  # an hour of it is heard in twenty seconds
+        said = await refusal(tmp_path / "a.flac", MediaSettings())
+
+    assert "at most" in said

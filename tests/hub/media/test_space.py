@@ -11,6 +11,7 @@ MIB = 1 << 20
 
 
 def test_two_jobs_do_not_count_on_the_same_free_space(tmp_path: Path):
+    (tmp_path / "a").mkdir()
     space = Space(lambda: 100 * MIB)
 
     assert space.promise(tmp_path / "a", 60 * MIB, keep_mib=10) is None
@@ -21,10 +22,20 @@ def test_two_jobs_do_not_count_on_the_same_free_space(tmp_path: Path):
 
 
 def test_what_a_job_did_not_use_is_free_again_when_it_ends(tmp_path: Path):
+    (tmp_path / "a").mkdir()
     space = Space(lambda: 100 * MIB)
     space.promise(tmp_path / "a", 60 * MIB, keep_mib=10)
 
     space.give_back(tmp_path / "a")
+
+    assert space.promise(tmp_path / "b", 60 * MIB, keep_mib=10) is None
+
+
+def test_a_job_that_ended_while_it_asked_holds_nothing_back(tmp_path: Path):
+    space = Space(lambda: 100 * MIB)
+    space.give_back(tmp_path / "a")  # its folder is gone, too
+
+    space.promise(tmp_path / "a", 60 * MIB, keep_mib=10)  # by a thread, which nobody can cancel
 
     assert space.promise(tmp_path / "b", 60 * MIB, keep_mib=10) is None
 
