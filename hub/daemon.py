@@ -7,6 +7,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,7 @@ from hub.workflow import Workflow
 
 STOP_WITHIN_S = 20.0
 NO_WATCHDOG_S = 3600.0
+THREADS = 64  # for work that blocks; those that a network mount holds for ever must not be all there are
 
 Run = Callable[[], Awaitable[None]]
 
@@ -76,6 +78,7 @@ class Daemon:
         """Run until SIGTERM, SIGINT or `stop`. Raises: HubError when it cannot start; what a core part raised."""
         for one in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(one, self.stop)
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="hub"))
         _prepare(self._state_dir)
         lock = _lock(self._state_dir)
         try:

@@ -30,6 +30,7 @@ class WatchedFolder:
     def __init__(self, tools: Tools, settler: Settler, clock: Clock) -> None:
         self.inbox = tools.inbox
         self.wake = Waker()  # asks for a look
+        self.work = asyncio.Event()  # there may be something to take
         self.unread = ""  # why it cannot be looked at
         self._tools, self._settler, self._clock = tools, settler, clock
         self._canary = Canary(
@@ -77,11 +78,6 @@ class WatchedFolder:
     def backlog(self) -> int:
         """How many drops may be handled without another look."""
         return self._room.backlog
-
-    @property
-    def urgent_next(self) -> bool:
-        """Whether the next drop to be handled is an urgent one."""
-        return self._room.urgent_next
 
     def take(self, *, urgent: bool = False) -> Ready | None:
         """The next drop (or urgent one) to be handled; `handle` it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from datetime import datetime
 from heapq import nsmallest
 from itertools import chain
@@ -76,8 +75,6 @@ class Intake:
         self._folders = [
             self._folder(root / name, settings_of(times, settings)) for name, times in folders.watched.items()
         ]
-        self._turns = deque(self._folders)
-        self._work = asyncio.Event()
         self._paused: str | None = None
         self._last_event: datetime | None = None
         self._lease_told = False
@@ -109,11 +106,8 @@ class Intake:
         await self._arrivals.load()
         try:
             async with asyncio.TaskGroup() as group:
-                for number in range(self._settings.at_once):
-                    group.create_task(self._handle_what_comes(), name=f"intake: worker {number + 1}")
-                # One more for what is urgent: it waits for no large file that is being copied.
-                group.create_task(self._handle_what_comes(urgent=True), name="intake: express worker")
                 for folder in self._folders:
+                    self._employ(group, folder)
                     group.create_task(self._keep_looking(folder), name=f"intake: lookout in {folder.inbox.name}")
                     group.create_task(folder.let_leave(), name=f"intake: refusals of {folder.inbox.name}")
                     group.create_task(folder.watch_the_watch(), name=f"intake: canary of {folder.inbox.name}")
@@ -121,6 +115,15 @@ class Intake:
             for folder in self._folders:
                 folder.stop()
         raise AssertionError("the intake's tasks never return")
+
+    def _employ(self, group: asyncio.TaskGroup, folder: WatchedFolder) -> None:
+        """Workers of its own: neither its burst nor its mount, when that hangs, holds up another folder."""
+        for number in range(self._settings.at_once):
+            name = f"intake: worker {number + 1} of {folder.inbox.name}"
+            group.create_task(self._handle_what_comes(folder), name=name)
+        # One more for what is urgent: it waits for no large file that is being copied.
+        name = f"intake: express worker of {folder.inbox.name}"
+        group.create_task(self._handle_what_comes(folder, urgent=True), name=name)
 
     @property
     def wants_free_bytes(self) -> int:
@@ -184,7 +187,7 @@ class Intake:
         if self._shelf.stuck:
             await self._tell(await asyncio.to_thread(self._shelf.finish_stuck))
         await self._arrivals.close_gone(lambda: {name for one in self._folders for name in one.in_hand()})
-        self._work.set()
+        folder.work.set()
         due = folder.next_look_s()
         return min(due, PAUSE_RECHECK_S) if self._paused or folder.unread else due
 
@@ -217,26 +220,15 @@ class Intake:
             self._log.warning("intake_paused", reason=why)
         self._paused = why
 
-    async def _handle_what_comes(self, *, urgent: bool = False) -> NoReturn:
+    async def _handle_what_comes(self, folder: WatchedFolder, *, urgent: bool = False) -> NoReturn:
         while True:
-            folder = None if self._paused else self._next_folder(urgent=urgent)
-            ready = folder.take(urgent=urgent) if folder else None
-            if folder is None or ready is None:
-                self._work.clear()
-                await self._work.wait()
+            ready = None if self._paused else folder.take(urgent=urgent)
+            if ready is None:
+                folder.work.clear()
+                await folder.work.wait()
             else:
                 await folder.handle(ready)
                 self._last_event = self._clock.now()
-
-    def _next_folder(self, *, urgent: bool) -> WatchedFolder | None:
-        """The one with something to do, each in its turn: a burst in one must not hold up another."""
-        if hurried := next((folder for folder in self._folders if folder.urgent_next), None):
-            return hurried
-        for _ in () if urgent else self._folders:
-            self._turns.rotate(-1)
-            if self._turns[-1].backlog:
-                return self._turns[-1]
-        return None
 
     def _tell_lease_unknown(self, parts: Parts) -> None:
         if not self._lease_told:

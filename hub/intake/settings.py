@@ -125,6 +125,9 @@ class IntakeSettings(BaseModel):
     max_file_bytes: int = Field(8 * GIB, gt=0, description="A larger file is refused.")
     max_files_per_folder: int = Field(50, gt=0, description="A dropped folder with more files is refused.")
     at_once: int = Field(
-        2, ge=1, le=16, description="How many dropped files are handled at the same time; one more when it is urgent."
+        2,
+        ge=1,
+        le=16,
+        description="How many dropped files of one folder are handled at the same time; one more when it is urgent.",
     )
     default_days: int = Field(30, ge=1, description="How long an item is shown when its sidecar names no end.")

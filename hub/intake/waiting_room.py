@@ -80,10 +80,6 @@ class WaitingRoom:
             del self._ready[anchor]
 
     @property
-    def urgent_next(self) -> bool:
-        return bool(self._next) and self._next[0].urgent
-
-    @property
     def backlog(self) -> int:
         """How many may be handled without another look."""
         return len(self._next)

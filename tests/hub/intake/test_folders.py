@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from hub.intake.desk import Refused
+from hub.intake.claim import Vault
+from hub.intake.desk import ClaimedFile, Refused
 from hub.intake.settings import FolderNames, FolderTimes
+from hub.intake.settle import Settled
 from hub.intake.watcher import Watcher
 
 SFTP = "Unggahan SFTP"
@@ -218,3 +220,29 @@ async def test_a_folder_whose_mount_hangs_holds_up_no_other(
         (second / "luar.mp4").write_bytes(b"luar")
 
         await eventually(lambda: len(place.desk.placed) == 2)
+
+
+async def test_drops_that_a_mount_holds_in_hand_hold_up_no_other_folder(
+    place: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, answers, held = also(place), threading.Event(), list[Path]()
+    claim = Vault._claim
+
+    def hanging(vault: Vault, inbox: Path, settled: Settled, stop: threading.Event) -> ClaimedFile:
+        if inbox == second:  # no mount can be made to hang here
+            held.append(inbox)
+            assert answers.wait(30)
+        return claim(vault, inbox, settled, stop)
+
+    monkeypatch.setattr(Vault, "_claim", hanging)
+    async with place.running(at_once=2) as intake:
+        await eventually(lambda: intake.status().canary.at and second.is_dir())
+        for number in range(4):
+            (second / f"luar {number}.mp4").write_text(f"luar {number}")
+        await eventually(lambda: len(held) == 2)
+
+        place.drop("klip.mp4")
+
+        await eventually(lambda: "klip.mp4" in place.accepted_names())
+        answers.set()
+        await eventually(lambda: place.desk.done == 5)
