@@ -129,7 +129,7 @@ async def _heard(draft: Draft, settings: Settings) -> Draft:
     """What would be aired is measured, as the desk does before it accepts."""
     voiced = [asset for asset in draft.assets if asset.media.has_sound]
     spoken = next((asset for asset in voiced if asset.media.kind is MediaKind.AUDIO), voiced[0])
-    measured = await check_audio(spoken.path, settings=settings.media)
+    measured = await check_audio(spoken.path, settings=settings.media, track=spoken.media.audio_track)
     media = replace(spoken.media, loudness_lufs=measured.integrated_lufs, true_peak_dbtp=measured.true_peak_dbtp)
     assets = tuple(replace(asset, media=media) if asset is spoken else asset for asset in draft.assets)
     return replace(draft, assets=assets)

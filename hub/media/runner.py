@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import time
@@ -18,6 +19,7 @@ TERMINATE_WITHIN_S = 5.0
 OUTPUT_BYTES = 4 << 20
 TAIL_BYTES = 16 << 10
 TALK_BYTES = 64 << 20  # a line for every picture of a long film is less
+MOST_TALK_BYTES = TALK_BYTES + (1 << 20)  # what cannot be written any more is lost, and the run ended
 LINE_BYTES = 256  # a line of ffmpeg's progress is far shorter
 DIGITS = 20  # of a time in microseconds; a taken-over tool may write as many as it likes
 WRITING_BYTES = 1 << 20  # more than ffmpeg's own progress lines could ever be
@@ -105,7 +107,7 @@ async def run(
     With `stall_after_s` the command must be an ffmpeg with `-progress pipe:1`; `on_progress` then gets the seconds of
     media done so far. `on_line` gets every line of the standard error at the end, in a thread.
     """
-    talk = os.memfd_create("talk")
+    talk = _room_for_talk()
     try:
         finished = await _run(command, limits, talk, folder, within_s, stall_after_s, on_progress)
         if on_line is not None:
@@ -172,7 +174,7 @@ async def _guard(
             watch.stopped = Stopped.STALLED
         elif (
             len(watch.output) > OUTPUT_BYTES
-            or os.fstat(watch.talk).st_size > TALK_BYTES
+            or _said_bytes(watch.talk) > TALK_BYTES
             or (limits.write and await asyncio.to_thread(fills_the_disk, limits))
         ):
             watch.stopped = Stopped.FLOODED
@@ -203,8 +205,22 @@ def _signal_group(process: asyncio.subprocess.Process, which: signal.Signals) ->
         os.killpg(process.pid, which)  # it leads its own session, so its group bears its number
 
 
+def _room_for_talk() -> int:
+    """Memory that cannot grow: between two looks of the guard, a flood could fill all there is."""
+    talk = os.memfd_create("talk", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(talk, MOST_TALK_BYTES)
+    fcntl.fcntl(talk, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+    return talk
+
+
+def _said_bytes(talk: int) -> int:
+    """How far it is written: the tool and we share the position."""
+    return min(MOST_TALK_BYTES, os.lseek(talk, 0, os.SEEK_CUR))
+
+
 def _tail(talk: int) -> str:
-    size = os.fstat(talk).st_size
+    size = _said_bytes(talk)
+    os.ftruncate(talk, size)  # what nobody wrote is no part of it
     return os.pread(talk, TAIL_BYTES, max(0, size - TAIL_BYTES)).decode(errors="replace")
 
 

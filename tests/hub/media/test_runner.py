@@ -144,6 +144,16 @@ async def test_a_flood_on_the_output_is_ended(tmp_path):
     assert len(finished.output) < 6 << 20
 
 
+async def test_a_flood_of_errors_is_ended_and_takes_no_more_memory_than_an_honest_run(tmp_path):
+    endless = "x=xxxxxxxx; for n in 1 2 3 4 5 6 7 8 9 10 11 12 13; do x=$x$x; done; while :; do echo $x >&2; done"
+    lines = []
+
+    finished = await run(("sh", "-c", endless), LIMITS, folder=tmp_path, within_s=20, on_line=lines.append)
+
+    assert finished.stopped is Stopped.FLOODED
+    assert sum(map(len, lines)) < 66 << 20
+
+
 def _is_ffmpeg(pid: int) -> bool:
     try:
         return b"ffmpeg" in Path(f"/proc/{pid}/comm").read_bytes()
