@@ -76,7 +76,7 @@ def again(*words: str) -> Callable[[Path], object]:
         (WITH_SOUND, again("-vf", "trim=end=1", "-c:a", "copy")),
         (AudioProfile(), without_its_last_block),
         (AudioProfile(container="mp3"), cut(0.5)),
-        (AudioProfile(container="mp3"), again("-filter_complex", "anoisesrc=d=3:a=0.9:r=48000[a]", "-map", "[a]")),
+        (AudioProfile(container="mp3"), again("-filter_complex", "anoisesrc=d=3:a=0.9:r=48000[a]", "-map", "[a]", "-ac", "2")),
     ],
     ids=[
         "cut off", "blackened", "smaller", "slower", "shorter", "silenced", "picture shorter than its sound",
