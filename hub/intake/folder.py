@@ -21,6 +21,7 @@ from hub.intake.watcher import Watcher, WatchMode
 
 SEEN_WITHIN_S = 10.0
 POLLS_TO_SEE = 4
+LOOKS_TO_SEE = 24  # in a backlog a tenth of the time is spent looking, and one look may just have begun
 TOGETHER = 256  # refusals that are carried out at once: few enough for people to see them go
 
 
@@ -48,6 +49,7 @@ class WatchedFolder:
         self._something_leaves = asyncio.Event()
         self._looked = asyncio.Event()
         self._watch_is_dead = False
+        self._look_took_s = 0.0
 
     async def look_round(self) -> None:
         """One look; `unread` says it when the folder cannot be read."""
@@ -61,6 +63,7 @@ class WatchedFolder:
             self._tools.log.warning("folder_not_read", folder=self.inbox.name, error=self.unread)
             return
         self.unread = ""
+        self._look_took_s = self._clock.monotonic() - began
         if self._watcher.mode is WatchMode.POLLING:
             self._canary.looked(began)
         self._handling.forget_all_but(self._room.update(look))
@@ -160,8 +163,10 @@ class WatchedFolder:
 
     def _seen_within_s(self) -> float:
         polling = self._watcher.mode is WatchMode.POLLING
+        if not polling:
+            return min(SEEN_WITHIN_S, self._tools.settings.canary_every_s)
         slow = SEEN_WITHIN_S + POLLS_TO_SEE * self._tools.settings.poll_every_s
-        return min(slow if polling else SEEN_WITHIN_S, self._tools.settings.canary_every_s)
+        return max(min(slow, self._tools.settings.canary_every_s), LOOKS_TO_SEE * self._look_took_s)
 
     def _trouble(self) -> str:
         canary, name = self._canary.status(), display_name(self.inbox.name)
