@@ -88,7 +88,7 @@ async def _is_black_itself(made: Made, profile: VideoProfile, settings: MediaSet
     source = made.source
     pages = source.paths[: pages_of(source.media, profile)]
     for page in pages:
-        if not await is_black(page, source.container, made.folder, settings):
+        if not await is_black(page, source.container, made.folder, settings, screen=profile):
             return False
     return True
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.api.errors import HubError
-from hub.api.models import AudioProfile, MediaInfo, MediaKind, ThumbnailProfile, VideoProfile
+from hub.api.models import AudioProfile, Fit, MediaInfo, MediaKind, ThumbnailProfile, VideoProfile
 from hub.media.graph import KEYFRAMES
 from hub.media.inputs import MAX_ALLOC_BYTES, as_arguments, strict_options, url
 from hub.media.planner import Step
@@ -155,17 +155,33 @@ def check_seconds(made_s: float, step: Step) -> None:
         raise Unfit(f"lasts {made_s:.2f} s instead of {step.duration_s:.2f} s")
 
 
-async def is_black(path: Path, container: str, folder: Path, settings: MediaSettings) -> bool:
-    """Whether nothing can be seen in any of its pictures. Raises: Unfit when it cannot be told."""
-    return (await _look(path, container, folder, settings, sound=False, every=True)).black
+async def is_black(
+    path: Path, container: str, folder: Path, settings: MediaSettings, *, screen: VideoProfile | None = None
+) -> bool:
+    """Whether nothing can be seen in any of its pictures, or in what `screen` would show of them.
+
+    Raises: Unfit when it cannot be told.
+    """
+    part = ""
+    if screen is not None and screen.fit is Fit.CROP:
+        shape = f"{screen.width}/{screen.height}"
+        part = rf"crop=min(iw\,max(2\,ih*{shape}/sar)):min(ih\,max(2\,iw*sar/({shape}))),"
+    return (await _look(path, container, folder, settings, sound=False, every=True, part=part)).black
 
 
 async def _look(
-    path: Path, container: str, folder: Path, settings: MediaSettings, *, sound: bool, every: bool = False
+    path: Path,
+    container: str,
+    folder: Path,
+    settings: MediaSettings,
+    *,
+    sound: bool,
+    every: bool = False,
+    part: str = "",
 ) -> Look:
     """Read it to its end, decode the keyframes (or all) strictly. Raises: Unfit."""
     skip = {"skip_loop_filter:v": "all"} if every or settings.verify_every_frame else KEYFRAMES
-    shown = ("-vf", "format=yuv420p,showinfo", "-fps_mode", "passthrough", "-f", "null", "-")
+    shown = ("-vf", f"{part}format=yuv420p,showinfo", "-fps_mode", "passthrough", "-f", "null", "-")
     command = [
         *("ffmpeg", "-nostdin", "-hide_banner", *SPOKEN, "-xerror", "-max_alloc", str(MAX_ALLOC_BYTES)),
         *("-progress", "pipe:1", "-threads", "1"),
@@ -183,7 +199,7 @@ async def _look(
 
 
 # At the beginning of a line stands only what ffmpeg says itself: a file's own tags follow behind a level or spaces.
-_FRAME = re.compile(rb"\[Parsed_showinfo_\d @ [^]]*] .*\bs:(\d+x\d+) .*\bmean:\[(\d+)[^]]*] stdev:\[([\d.]+)")
+_FRAME = re.compile(rb"\[Parsed_showinfo_\d+ @ [^]]*] .*\bs:(\d+x\d+) .*\bmean:\[(\d+)[^]]*] stdev:\[([\d.]+)")
 _LOUDEST = re.compile(rb"\[Parsed_volumedetect_0 @ [^]]*] (?:\[info\] )?max_volume: (-?[\d.]+|-inf) dB")
 _ERROR = re.compile(rb"(?:\[[^]]* @ [^]]*] )?\[(?:error|fatal|panic)\]")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hub.api import Asset, AudioProfile, Rendition, VideoProfile
+from hub.api import Asset, AudioProfile, Fit, Rendition, VideoProfile
 from hub.media.graph import Target
 from hub.media.runner import Finished
 from hub.media.settings import MediaSettings
@@ -20,6 +21,7 @@ from tests.hub.media.conftest import SCREEN
 AssetOf = Callable[[Path], Awaitable[Asset]]
 WITH_SOUND = VideoProfile(width=192, height=64, with_sound=True)
 TONE, MOVING = ("-f", "lavfi", "-i", "sine=440:d={}"), ("-f", "lavfi", "-i", "testsrc2=s=192x64:r=25:d={}")
+LOUD = ("-filter_complex", "anoisesrc=d=3:a=0.9:r=48000[a]", "-map", "[a]", "-ac", "2")
 FITTING = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-pix_fmt", "yuv420p")
 
 
@@ -76,7 +78,7 @@ def again(*words: str) -> Callable[[Path], object]:
         (WITH_SOUND, again("-vf", "trim=end=1", "-c:a", "copy")),
         (AudioProfile(), without_its_last_block),
         (AudioProfile(container="mp3"), cut(0.5)),
-        (AudioProfile(container="mp3"), again("-filter_complex", "anoisesrc=d=3:a=0.9:r=48000[a]", "-map", "[a]", "-ac", "2")),
+        (AudioProfile(container="mp3"), again(*LOUD)),
     ],
     ids=[
         "cut off", "blackened", "smaller", "slower", "shorter", "silenced", "picture shorter than its sound",
@@ -109,6 +111,15 @@ async def test_a_long_black_end_is_not_taken_for_a_lost_picture(show, tmp_path: 
     made = await show(ffmpeg(tmp_path / "a.mp4", "-f", "lavfi", "-i", black, *coding))
 
     assert made.media.duration_s == pytest.approx(110, abs=0.5)
+
+
+async def test_a_picture_whose_black_part_alone_fits_the_screen_is_not_taken_for_a_lost_one(show, tmp_path: Path):
+    poster = "color=white:s=192x640:d=1,drawbox=y=200:w=iw:h=240:t=fill:c=black"
+    source = ffmpeg(tmp_path / "a.png", "-f", "lavfi", "-i", poster, "-frames:v", "1")
+
+    made = await show(source, replace(SCREEN, fit=Fit.CROP))
+
+    assert made.media.width == 192
 
 
 async def test_the_text_of_tags_is_not_taken_for_what_ffmpeg_says(
