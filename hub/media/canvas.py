@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from hub.media.sniff import is_animation, is_drawn
 
 Stream = Any  # ffmpeg-python has no types
 
+MUCH_SMALLER = Fraction(3, 4)
 REFERENCE_WHITE = 203  # cd/m2 of paper in an HDR picture (ITU-R BT.2408): what a screen's own white is
 BRIGHTEST = 1000 / REFERENCE_WHITE  # what is shown as full white; few films are graded brighter
 TONE_MAP = (
@@ -55,8 +58,8 @@ class Source:
         return self.media.kind in (MediaKind.IMAGE, MediaKind.DOCUMENT)
 
 
-def upright(ffmpeg: Any, picture: Stream, source: Source, cover: tuple[int, int]) -> Stream:
-    """What every output needs alike: progressive, standard range, opaque; none is larger than `cover`."""
+def upright(ffmpeg: Any, picture: Stream, source: Source, cover: tuple[int, int], *, screens: int) -> Stream:
+    """What every output needs alike: progressive, standard range, opaque; none of the `screens` exceeds `cover`."""
     media = source.media
     if is_drawn(media):
         return _tone_mapped(picture, DRAWN_HDR, source)
@@ -65,6 +68,8 @@ def upright(ffmpeg: Any, picture: Stream, source: Source, cover: tuple[int, int]
         picture = picture.filter("yadif", deint="interlaced")
     if media.color_transfer in HDR_TRANSFERS:
         picture = _tone_mapped(_no_larger(picture, media, cover), FILMED_HDR, source)
+    elif screens > 1:
+        picture = _shared_size(picture, media, cover)
     return _on_white(ffmpeg, picture) if media.pixel_format.startswith(_ALPHA) else picture
 
 
@@ -104,6 +109,16 @@ def _tone_mapped(picture: Stream, colours: Mapping[str, str], source: Source) ->
     for name, options in TONE_MAP:
         picture = picture.filter(name, **options)
     return picture
+
+
+def _shared_size(picture: Stream, media: MediaInfo, cover: tuple[int, int]) -> Stream:
+    """For several screens: the largest size once, from which the smaller ones are made, where that saves much."""
+    width, height = media.width or 1, media.height or 1
+    share = max(Fraction(cover[0], width), Fraction(cover[1], height))
+    if share > MUCH_SMALLER or media.sample_aspect != "1:1":
+        return picture
+    size = [2 * ceil(side * share / 2) for side in (width, height)]
+    return picture.filter("scale", *size, force_original_aspect_ratio="increase", force_divisible_by=2)
 
 
 def _no_larger(picture: Stream, media: MediaInfo, cover: tuple[int, int]) -> Stream:

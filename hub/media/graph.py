@@ -18,7 +18,11 @@ from hub.media.planner import Step, Way
 from hub.media.r128 import METER, SPOKEN, STEREO, Filters
 from hub.media.settings import MediaSettings
 
-KEYFRAMES = {"skip_frame:v": "nokey", "skip_loop_filter:v": "all"}  # the loop filter smooths, and finds no fault
+KEYFRAMES = {
+    "skip_frame:v": "nokey",
+    "skip_loop_filter:v": "all",
+    "threads:v": "1",
+}  # the loop filter smooths, and finds no fault
 STEREO_HZ = 48000  # STEREO brings every sound to it
 
 
@@ -75,7 +79,7 @@ def _global_options(targets: Sequence[Target]) -> list[str]:
 
 def _input(ffmpeg: Any, source: Source, path: Path, settings: MediaSettings, more: Mapping[str, str]) -> Stream:
     options: Mapping[str, str] = {**strict_options(source.container, settings), **more}
-    if settings.threads:
+    if settings.threads and not more:
         options = {**options, "threads": str(settings.threads)}
     if source.decoder is not None:
         options = {**options, "c:v": source.decoder}
@@ -106,7 +110,8 @@ def _share(ffmpeg: Any, inputs: Sequence[Stream], targets: Sequence[Target], sou
     if not sizes:
         return []
     cover = max(one.width for one in sizes), max(one.height for one in sizes)
-    prepared = [upright(ffmpeg, page["V:0"], source, cover) for page in inputs]
+    screens = sum(isinstance(one, VideoProfile) for one in sizes)
+    prepared = [upright(ffmpeg, page["V:0"], source, cover, screens=screens) for page in inputs]
     if len(sizes) == 1:
         return [prepared]
     splits = [page.filter_multi_output("split", len(sizes)) for page in prepared]

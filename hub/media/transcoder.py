@@ -215,8 +215,7 @@ class Transcoder:
         said = Said() if passes_through(targets) else None
         finished = await self._ffmpeg(task, targets, said)
         if finished.ok:
-            for target in targets:
-                task.results[target.step.profile] = await self._finish(task, target, finished, said)
+            await self._finish_all(task, targets, finished, said)
         elif len(steps) > 1 and finished.stopped is None and not finished.disk_full:
             log.warning("shared_run_failed", asset=task.asset.sha256, outputs=len(steps), reason=finished.says)
             for step in steps:
@@ -254,6 +253,20 @@ class Transcoder:
             on_progress=lambda reached: task.progress(reached, longest),
             on_line=said,
         )
+
+    async def _finish_all(self, task: _Task, targets: Sequence[Target], finished: Finished, said: Said | None) -> None:
+        """Verify and keep all that a run has made, side by side: each look is short and uses one core."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                looks = {
+                    target.step.profile: group.create_task(
+                        self._finish(task, target, finished, said), name=f"media: verify {target.path.name}"
+                    )
+                    for target in targets
+                }
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None  # one is enough to know that the disk fails
+        task.results |= {profile: look.result() for profile, look in looks.items()}
 
     async def _finish(self, task: _Task, target: Target, finished: Finished, said: Said | None) -> Result:
         """Verify what was made and keep it."""
