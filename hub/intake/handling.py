@@ -32,7 +32,6 @@ from hub.intake.space import Space
 from hub.messages import Catalogue, Refusal
 
 GLANCE_BYTES = 4096
-SPACE_RECHECK_S = 5.0
 HASHED_AT_ONCE = 64 << 20  # larger ones are copied first, which can be interrupted
 
 
@@ -109,7 +108,7 @@ class Handling:
                 self._tools.lookout.doubt(ready)
                 return Done()
             case NoSpace():
-                return Later(why=error.why.say(self._tools.catalogue), after_s=SPACE_RECHECK_S, full=True)
+                return Later(why=error.why.say(self._tools.catalogue), after_s=None, full=True)
             case CannotMove():
                 return await self._stays(ready, error.why)
             case PermissionError():

@@ -78,7 +78,7 @@ def still_wanted(db: sqlite3.Connection) -> list[tuple[str, str]]:
     """(the asset, the profile), each as JSON, of every rendition that a live item waits for."""
     rows = db.execute(
         "SELECT (SELECT body FROM asset WHERE asset.sha256 = rendition.asset LIMIT 1) AS asset, profile FROM rendition"  # noqa: S608 - constant
-        f" WHERE state = 'wanted' AND {_IN_USE}"
+        f" WHERE state = 'wanted' AND {_WAITED_FOR}"
     )
     return [(row["asset"], row["profile"]) for row in rows if row["asset"] is not None]
 
@@ -113,11 +113,13 @@ def lost(db: sqlite3.Connection, asset: str, profile: Profile) -> None:
     )
 
 
-_IN_USE = (
+_BY_A_LIVE_ITEM = (
     "EXISTS (SELECT 1 FROM want JOIN delivery USING (plugin, key) JOIN item ON item.number = delivery.item"
     " WHERE want.asset = rendition.asset AND want.digest = rendition.digest"
-    " AND item.state IN ('accepted', 'active') AND delivery.state NOT IN ('withdrawn', 'expired'))"
+    " AND item.state IN ('accepted', 'active') AND delivery.state"
 )
+_IN_USE = f"{_BY_A_LIVE_ITEM} NOT IN ('withdrawn', 'expired'))"
+_WAITED_FOR = f"{_BY_A_LIVE_ITEM} IN ('planned', 'transcoding'))"
 
 
 def note_idle(db: sqlite3.Connection, *, now: datetime) -> int:
