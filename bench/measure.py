@@ -19,6 +19,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "3"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
     """`ratio` is ours / theirs, and must not be above `target`. Without `theirs`, ours itself must not be above it.
+    Without a target it is only told.
 
     `spread` is the noise of the machine: how far equal runs lay apart, as a part of their median. What could not be
     measured here has `skipped`, the reason, and counts as ok.
@@ -27,7 +28,7 @@ class Measure:
     name: str
     ours: float
     theirs: float | None
-    target: float
+    target: float | None
     spread: float | None = None
     note: str = ""
     skipped: str = ""
@@ -38,17 +39,18 @@ class Measure:
 
     @property
     def ok(self) -> bool:
-        return bool(self.skipped) or self.ratio <= self.target
+        return bool(self.skipped) or self.target is None or self.ratio <= self.target
 
     def __str__(self) -> str:
         if self.skipped:
-            return f"{self.name}  {self.ours:.3f}  -  -  {self.target:g}  skipped  ({self.skipped})"
+            return f"{self.name}  {self.ours:.3f}  -  -  -  skipped  ({self.skipped})"
+        target = "-" if self.target is None else f"{self.target:g}"
         theirs = "-" if self.theirs is None else f"{self.theirs:.3f}"
         verdict = "ok" if self.ok else "short"
         remarks = [] if self.spread is None else [f"noise {self.spread:.0%}"]
         remarks += [self.note] if self.note else []
         tail = f"  ({'; '.join(remarks)})" if remarks else ""
-        return f"{self.name}  {self.ours:.3f}  {theirs}  {self.ratio:.3f}  {self.target:g}  {verdict}{tail}"
+        return f"{self.name}  {self.ours:.3f}  {theirs}  {self.ratio:.3f}  {target}  {verdict}{tail}"
 
     def as_json(self) -> dict[str, Any]:
         ratio = None if self.skipped else self.ratio
