@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.api.models import Asset, MediaInfo
-from hub.media.probe import first, read_streams, unbelieved
+from hub.media.headers import first, read_streams, unbelieved
 from hub.media.settings import MediaSettings
 
 

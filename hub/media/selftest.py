@@ -15,7 +15,8 @@ from pathlib import Path
 import hub
 from hub.api.errors import HubError
 from hub.media import escape
-from hub.media.probe import probe, read_streams
+from hub.media.headers import read_streams
+from hub.media.probe import probe
 from hub.media.runner import run
 from hub.media.sandbox import confinement, sandbox_problems
 from hub.media.settings import MediaSettings

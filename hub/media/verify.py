@@ -16,9 +16,9 @@ from pathlib import Path
 from hub.api.errors import HubError
 from hub.api.models import AudioProfile, Fit, MediaInfo, MediaKind, ThumbnailProfile, VideoProfile
 from hub.media.graph import KEYFRAMES
+from hub.media.headers import Headed, headers
 from hub.media.inputs import MAX_ALLOC_BYTES, as_arguments, strict_options, url
 from hub.media.planner import Step
-from hub.media.probe import Headed, headers
 from hub.media.r128 import SPOKEN
 from hub.media.runner import Finished, run
 from hub.media.sandbox import confinement

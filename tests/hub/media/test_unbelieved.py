@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.media import documents, probe
+from hub.media import documents, headers
 from hub.media.settings import MediaSettings
 from hub.messages import Refusal
 
@@ -63,11 +63,11 @@ STREAM = st.builds(
 FORMAT = st.dictionaries(st.sampled_from(["duration", "start_time"]), ODD, max_size=2)
 
 
-def read(found: object) -> probe.Headed | None:
+def read(found: object) -> headers.Headed | None:
     try:
-        with probe.unbelieved():
+        with headers.unbelieved():
             answer = {**json.loads(json.dumps(found)), "estimated": False}
-            return probe._read(answer, "mp4", 1000, SETTINGS, packets=False)
+            return headers._read(answer, "mp4", 1000, SETTINGS, packets=False)
     except Refusal:
         return None
 
@@ -100,8 +100,8 @@ def test_an_answer_of_any_shape_is_a_refusal_or_facts(found):
 
 @pytest.mark.parametrize("text", ["", "[" * 200_000, '{"a":' * 100_000, "\x00\xff", "[]", "nul", '{"streams": 1}'])
 def test_an_answer_that_is_no_answer_is_a_refusal(text):
-    with pytest.raises(Refusal), probe.unbelieved():
-        probe._read({**json.loads(text), "estimated": False}, "mp4", 1000, SETTINGS, packets=False)
+    with pytest.raises(Refusal), headers.unbelieved():
+        headers._read({**json.loads(text), "estimated": False}, "mp4", 1000, SETTINGS, packets=False)
 
 
 @pytest.mark.parametrize(
