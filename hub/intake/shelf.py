@@ -122,10 +122,10 @@ class Shelf:
 
     def finish_stuck(self) -> list[Group]:
         """What was brought over from another file system, and could not go on then (a full disk), goes on now."""
-        groups, stuck = [], self._stuck
-        self._stuck = []
-        for one in stuck:
-            with suppress(CannotMove, OSError):
+        groups = []
+        for _ in range(len(self._stuck)):
+            with suppress(CannotMove, OSError, IndexError):  # another folder's thread may take it first
+                one = self._stuck.pop(0)
                 if "accept" in one.then:
                     self._accept_brought(one)
                 else:
