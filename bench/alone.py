@@ -10,15 +10,15 @@ import contextlib
 import shutil
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bench.waiting import until
 from hub.demo.stage import Child
 from hub.ledger import deliveries, items
 from hub.ledger.database import open_for_reading
 
-WITHIN_S = 1800.0
 PLUGIN = """
 from hub.api import AudioProfile, Delivery, PluginSettings, Receipt, VideoProfile, Want, hookimpl
 
@@ -86,15 +86,6 @@ def delivered(folder: Path) -> int:
             raise RuntimeError(f"a delivery failed: {failed[0]}")
         return sum(row.state == "delivered" for row in rows)
     return 0
-
-
-async def until(check: Callable[[], bool], *, within_s: float = WITHIN_S) -> None:
-    """Look until `check` says yes. The hub is another process: there is no event to await."""
-    deadline = time.monotonic() + within_s
-    while not check():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the bench did not come to its end")
-        await asyncio.sleep(0.25)
 
 
 def _settings(folder: Path) -> str:

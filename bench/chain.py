@@ -8,21 +8,19 @@ Ours also looks at every file before and decodes every output after; the script 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import resource
 import shutil
-import signal
 import sqlite3
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.footage import camera_clips
 from bench.measure import Cost, Measure, cpu_of, rss_mib
+from bench.waiting import script_cost, until
 from hub.demo.stage import Child
 from hub.ledger import deliveries, items
 from hub.ledger.database import open_for_reading
@@ -32,7 +30,6 @@ from plugins.videotron.local_broker import LocalBroker, local_broker
 CLIPS = 20
 SCREENS = {"large": (1280, 720), "small": (768, 384)}
 IDLE_S = 30.0
-WITHIN_S = 900.0
 NAIVE = Path(__file__).with_name("naive.sh")
 
 
@@ -62,25 +59,8 @@ async def _compare(folder: Path, clips: list[Path]) -> list[Measure]:
 
 
 async def _script(folder: Path, clips: list[Path]) -> Cost:
-    inbox, out = folder / "in", folder / "out"
-    inbox.mkdir(parents=True)
-    out.mkdir()
     async with plain_broker() as port:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        process = await asyncio.create_subprocess_exec(
-            str(NAIVE), str(inbox), str(out), str(len(clips)), str(port), start_new_session=True
-        )  # fmt: skip
-        await asyncio.sleep(1.0)  # inotifywait says nothing when it is ready
-        began = time.monotonic()
-        for clip in clips:
-            shutil.copyfile(clip, inbox / clip.name)
-        await until((out / "finished").exists)
-        wall = time.monotonic() - began
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)  # inotifywait would wait for one more event
-        await process.wait()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Cost(wall_s=wall, cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        return await script_cost(NAIVE, folder, clips, str(port))
 
 
 async def _hub(folder: Path, clips: list[Path], *, idle: bool) -> tuple[Cost, float, float, tuple[float, float]]:
@@ -92,7 +72,7 @@ async def _hub(folder: Path, clips: list[Path], *, idle: bool) -> tuple[Cost, fl
             sidecar = f"Mulai: {begin}\nSaluran: videotron, radio\n"
             (folder / "srv" / "Disetujui" / f"{clip.stem}.txt").write_text(sidecar)
             shutil.copyfile(clip, folder / "srv" / "Disetujui" / clip.name)
-        await until(lambda: _delivered(folder / "state" / "ledger.db") == len(clips))
+        await until(lambda: _delivered(folder / "state" / "ledger.db") == len(clips), every_s=0.05)
         wall, (own, tools) = time.monotonic() - began, cpu_of(hub.pid)
     own_cpu, tools_cpu = own - own_before, tools - tools_before
     return Cost(wall_s=wall, cpu_s=own_cpu + tools_cpu), own_cpu, tools_cpu, resting
@@ -188,11 +168,3 @@ def _delivered(ledger: Path) -> int:
         return found
     finally:
         db.close()
-
-
-async def until(check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not check():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the bench did not come to its end")
-        await asyncio.sleep(0.05)

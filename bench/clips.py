@@ -10,21 +10,18 @@ CLIPS=4 takes fewer clips, while one works on the hub.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import resource
-import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.alone import delivered, drop, hub_alone, until
+from bench.alone import delivered, drop, hub_alone
 from bench.footage import camera_clips
 from bench.measure import Cost, Measure, cost_of, cpu_of, spread
 from bench.media import video_command
+from bench.waiting import script_cost, until
 
 CLIPS = int(os.environ.get("CLIPS", "20"))
 SCRIPT = Path(__file__).with_name("naive-clips.sh")
@@ -67,7 +64,7 @@ def measures() -> Iterator[Measure]:
 async def _compare(folder: Path, clips: list[Path], work: Work) -> list[Measure]:
     """The same encode before, between and after says how steady the machine was."""
     steady = [_steady(folder, clips[0])]
-    theirs = await _script(folder / f"script-{work.name}", clips, work)
+    theirs = await script_cost(SCRIPT, folder / f"script-{work.name}", clips, work.name)
     steady.append(_steady(folder, clips[0]))
     ours, own_cpu_s, tools_cpu_s = await _hub(folder / f"hub-{work.name}", clips, work)
     steady.append(_steady(folder, clips[0]))
@@ -82,28 +79,6 @@ async def _compare(folder: Path, clips: list[Path], work: Work) -> list[Measure]
 
 def _steady(folder: Path, clip: Path) -> Cost:
     return cost_of(video_command(clip, folder / "steady.mp4", 768, 384))
-
-
-async def _script(folder: Path, clips: list[Path], work: Work) -> Cost:
-    inbox, out = folder / "in", folder / "out"
-    inbox.mkdir(parents=True)
-    out.mkdir()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    process = await asyncio.create_subprocess_exec(
-        str(SCRIPT), str(inbox), str(out), str(len(clips)), work.name, start_new_session=True
-    )
-    await asyncio.sleep(1.0)  # inotifywait says nothing when it is ready
-    began = time.monotonic()
-    for clip in clips:
-        shutil.copyfile(clip, inbox / clip.name)
-    await until((out / "finished").exists)
-    wall = time.monotonic() - began
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)  # inotifywait would wait for one more event
-    await process.wait()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    shutil.rmtree(folder)
-    return Cost(wall_s=wall, cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 async def _hub(folder: Path, clips: list[Path], work: Work) -> tuple[Cost, float, float]:

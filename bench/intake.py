@@ -20,8 +20,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from bench.chain import running, until
+from bench.chain import running
 from bench.measure import Cost, Measure, cost_of
+from bench.waiting import until
 from hub.intake.names import is_ignored
 from hub.ledger.database import open_for_reading
 

@@ -16,11 +16,12 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from bench.alone import delivered, drop, hub_alone, until
+from bench.alone import delivered, drop, hub_alone
 from bench.footage import camera_clips
 from bench.measure import Measure, spread
 from bench.starts import Starts
 from bench.unmanic import NotInstalled, unmanic_alone
+from bench.waiting import until
 
 DROPS = 5
 SECONDS = 3

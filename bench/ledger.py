@@ -36,7 +36,7 @@ from hub.api import (
     VideoProfile,
     Want,
 )
-from hub.api.facts import DeliveryState
+from hub.api.models import DeliveryState
 from hub.ledger import deliveries, facts, items, renditions
 from hub.ledger.database import open_for_writing, transaction
 from hub.testing import make_asset, make_media

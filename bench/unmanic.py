@@ -18,8 +18,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bench.alone import until
 from bench.starts import descendants
+from bench.waiting import until
 
 VERSION = "0.4.1"
 PLUGIN = """

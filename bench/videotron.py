@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bench.chain import plain_broker, running, until
+from bench.chain import plain_broker, running
 from bench.measure import Measure
+from bench.waiting import until
 from hub.api import DeliveryChanged, DeliveryState, JournalEntry
 from hub.ledger import facts
 from hub.ledger.database import open_for_reading
