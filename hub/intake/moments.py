@@ -39,8 +39,6 @@ _RANGE = re.compile(
     r"(\d{1,2})[.:](\d{2})\s*(?:-|–|—|s/d|s\.?d\.?|sampai|hingga|to)\s*(\d{1,2})[.:](\d{2})(?:\s*wita)?$"
 )
 
-DATE_HELP = "3 November 2026"
-
 
 def parse_date(text: str, *, field: str) -> date:
     """A day. Raises: Refusal naming `field`."""
