@@ -16,6 +16,7 @@ PlayerId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 ItemId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,40}$")]
 Boot = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]  # the report's `boot`, in hexadecimal
 Text = Annotated[str, Field(max_length=300)]
+Site = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]  # whose screens these are: one root of trust, one hub
 Count = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 Seconds = Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
 

@@ -1,4 +1,4 @@
-"""The envelope of every JSON document, with room for signatures; and how documents become bytes and back."""
+"""The envelope of every JSON document, with its signatures; and how documents become bytes and back."""
 
 from __future__ import annotations
 
@@ -8,55 +8,75 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plugins.videotron.protocol.documents import Document
-from plugins.videotron.protocol.wire import MAX_DOCUMENT_BYTES, WireError
+from plugins.videotron.protocol.reasons import Attack
+from plugins.videotron.protocol.wire import MAX_DOCUMENT_BYTES, Refused, WireError
+
+
+class Signature(BaseModel):
+    """`kid` names the key, `sig` is base64 of the 64 bytes of Ed25519 (RFC 8032)."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    kid: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    sig: Annotated[str, Field(min_length=88, max_length=88)]
 
 
 class Envelope(BaseModel):
-    """`payload` is the exact JSON text: signatures (later) are over these bytes, never over a text written anew."""
+    """`payload` is the exact JSON text: signatures are over these bytes, never over a text written anew."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     v: Literal[1]
     type: Annotated[str, Field(max_length=80)]
     payload: str
-    signatures: Annotated[tuple[dict[str, Any], ...], Field(max_length=8)]
+    signatures: Annotated[tuple[Signature, ...], Field(max_length=16)]
 
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 
 
-def encode(document: Document) -> bytes:
-    """The document in its envelope. Raises: WireError when it is larger than a receiver accepts."""
-    envelope = Envelope(v=1, type=document.TYPE, payload=document.model_dump_json(), signatures=())
+def seal(kind: str, payload: str, signatures: tuple[Signature, ...] = ()) -> bytes:
+    """The envelope's bytes. Raises: WireError when it is larger than a receiver accepts."""
+    envelope = Envelope(v=1, type=kind, payload=payload, signatures=signatures)
     data = envelope.model_dump_json().encode()
     if len(data) > MAX_DOCUMENT_BYTES:
-        raise WireError(f"{document.TYPE}: {len(data)} bytes is more than {MAX_DOCUMENT_BYTES}")
+        raise WireError(f"{kind}: {len(data)} bytes is more than {MAX_DOCUMENT_BYTES}")
     return data
+
+
+def encode(document: Document) -> bytes:
+    """The document in an envelope that nobody signed. Raises: WireError when it is too large."""
+    return seal(document.TYPE, document.model_dump_json())
 
 
 def open_envelope(data: bytes) -> Envelope:
     """The envelope, its payload not looked at yet. Raises: WireError."""
     if len(data) > MAX_DOCUMENT_BYTES:
-        raise WireError(f"a document of {len(data)} bytes")
+        raise Refused(Attack.TOO_LARGE, f"a document of {len(data)} bytes")
     try:
         text = data.decode()
     except UnicodeDecodeError:
         raise WireError("a document that is not UTF-8") from None
-    return _parse(Envelope, text)
+    return parse(Envelope, text)
 
 
 def decode(kind: type[DocumentT], data: bytes) -> DocumentT:
-    """The document of this kind in an envelope. Raises: WireError."""
+    """The document of this kind in an envelope, whoever signed it: for what nothing depends on. Raises: WireError."""
     envelope = open_envelope(data)
     if envelope.type != kind.TYPE:
-        raise WireError(f"{envelope.type!r} where {kind.TYPE!r} belongs")
-    return _parse(kind, envelope.payload)
+        raise Refused(Attack.WRONG_TYPE, f"{envelope.type!r} where {kind.TYPE!r} belongs")
+    return parse_payload(kind, envelope)
+
+
+def parse_payload(kind: type[DocumentT], envelope: Envelope) -> DocumentT:
+    return parse(kind, envelope.payload)
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def _parse(model: type[ModelT], text: str) -> ModelT:
+def parse(model: type[ModelT], text: str) -> ModelT:
+    """The model in a JSON text; a key twice in one object is an error. Raises: WireError."""
     try:
         json.loads(text, object_pairs_hook=_without_duplicates)  # pydantic would take the last of two equal keys
         return model.model_validate_json(text)

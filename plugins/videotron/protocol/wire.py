@@ -1,8 +1,10 @@
-"""What all forms of message share: version, limits, names."""
+"""What all forms of message share: version, limits, names, and how a refusal is raised."""
 
 from __future__ import annotations
 
 import re
+
+from plugins.videotron.protocol.reasons import Attack
 
 VERSION = 1
 DEFAULT_NAMESPACE = "led/v1"
@@ -17,6 +19,16 @@ CID = re.compile(r"[0-9a-f]{32}\Z")
 
 class WireError(ValueError):
     """What arrived is not a version 1 frame or document of the expected kind; the text says why."""
+
+    attack: Attack = Attack.MALFORMED
+
+
+class Refused(WireError):
+    """It is well-formed, and must not be believed; `attack` says of which kind the lie would be."""
+
+    def __init__(self, attack: Attack, text: str) -> None:
+        super().__init__(text)
+        self.attack = attack
 
 
 def cid_of(sha256: str) -> str:

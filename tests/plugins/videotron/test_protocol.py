@@ -196,7 +196,8 @@ def test_a_foreign_topic_is_refused(topic):
 
 def test_fields_of_a_later_version_are_left_out():
     data = b'{"v":1,"type":"siarhub.hub.v1","payload":"{\\"online\\":true,\\"epoch\\":\\"00000000000000ff\\",'
-    data += b'\\"now\\":\\"2026-11-22T04:00:00Z\\",\\"mood\\":\\"good\\"}","signatures":[{"key":"k"}],"more":1}'
+    data += b'\\"now\\":\\"2026-11-22T04:00:00Z\\",\\"mood\\":\\"good\\"}","signatures":[{"kid":"' + b"a" * 32
+    data += b'","sig":"' + b"A" * 88 + b'","more":2}],"more":1}'
 
     assert decode(HubState, data) == HubState(online=True, epoch="00000000000000ff", now=NOON)
 
