@@ -228,13 +228,18 @@ def _trouble_of(asset: Sha256) -> Iterator[None]:
         raise _NotNow(asset, error) from error
 
 
+_LATER_FIELDS = ("days", "share", "template")
+
+
 def sidecar_mark(sidecar: Sidecar | None) -> str:
     """A stable mark of what a sidecar says; '' for none. Equal sidecars have equal marks after a restart too."""
     if sidecar is None:
         return ""
-    plain = json.dumps(
-        asdict(sidecar), default=lambda value: sorted(value) if isinstance(value, frozenset) else str(value)
-    )
+    said = asdict(sidecar)
+    for name in _LATER_FIELDS:  # marks in the ledger are older than these: what does not use them keeps its mark
+        if said[name] == getattr(Sidecar(), name):
+            del said[name]
+    plain = json.dumps(said, default=lambda value: sorted(value) if isinstance(value, frozenset) else str(value))
     return hashlib.sha256(plain.encode()).hexdigest()
 
 

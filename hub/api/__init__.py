@@ -18,6 +18,7 @@ from hub.api.facts import (
 )
 from hub.api.hookspecs import hookimpl
 from hub.api.models import (
+    FALLBACK,
     Approval,
     Asset,
     AudioProfile,
@@ -52,6 +53,7 @@ from hub.api.models import (
 )
 
 __all__ = [
+    "FALLBACK",
     "Aired",
     "AiringState",
     "Approval",

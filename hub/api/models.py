@@ -18,6 +18,10 @@ Sha256 = NewType("Sha256", str)
 """64 lower-case hexadecimal digits."""
 
 
+FALLBACK = "cadangan"
+"""The template that a screen shows by itself when it has nothing else that it may show."""
+
+
 class MediaKind(StrEnum):
     VIDEO = "video"
     AUDIO = "audio"
@@ -137,7 +141,10 @@ class Draft:
     source: str = ""
     approval: Approval | None = None
     screens: tuple[str, ...] = ()  # names of screens or groups; () = all
-    dayparts: str = ""  # as written in the sidecar, checked at intake
+    days: tuple[int, ...] = ()  # ISO weekdays on which a screen shows it, Monday = 1, ascending; () = every day
+    dayparts: str = ""  # "06:00-09:00, 22:00-05:00": local at each screen, in order; "" = all day
+    share: int = 1  # places in one round of a screen's loop, 1 to 10
+    template: str = ""  # "banjir": kept ready on the screens, shown only by an emergency order; see FALLBACK
     priority: Priority = Priority.NORMAL
     repeats: ItemNumber | None = None  # the first item with the same bytes ("siarkan ulang")
 

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 
 from hub.api import DeliveryState, Item, ItemState
 from hub.cli.context import Context, fail, legible, print_json
+from hub.intake.rhythm import spell_days
 from hub.ledger import deliveries, facts
 from hub.ledger import items as ledger_items
 from hub.ledger import jobs as ledger_jobs
@@ -59,7 +60,8 @@ def items(
     for row in rows:
         where = "\n".join(_in_short(one) for one in row["deliveries"])
         until = f"{row['state']}\n{_local(context, row['end'], '%Y-%m-%d %H:%M')}"
-        table.add_row(legible(f"{row['number']} {row['kind']}\n{row['title']}"), until, legible(where))
+        what = f"{row['number']} {row['kind']}{_template(row)}\n{row['title']}"
+        table.add_row(legible(what), until, legible(where))
     context.console.print(table)
     if more:
         older_or_newer = (
@@ -114,6 +116,7 @@ def _item(ledger: sqlite3.Connection, item: Item) -> dict[str, Any]:
         "accepted_at": item.accepted_at.isoformat(),
         "start": item.start.isoformat(),
         "end": item.end.isoformat(),
+        "template": item.template,
         "deliveries": [
             {
                 "plugin": row.plugin,
@@ -142,9 +145,11 @@ def _event(entry: Any) -> dict[str, Any]:
 
 def _print_item(context: Context, value: dict[str, Any]) -> None:
     console = context.console
-    console.print(f"[bold]{value['number']}[/]  {value['state']}")
+    console.print(f"[bold]{value['number']}[/]  {value['state']}{_template(value)}")
     console.print(legible(value["title"]))
     console.print(f"from {_local(context, value['start'])} until {_local(context, value['end'])}")
+    if rhythm := _rhythm(value["record"]):
+        console.print(f"on screens: {rhythm}")
     for one in value["deliveries"]:
         console.print(legible(f"  {_delivery_text(one)}"))
     for total in value["totals"]:
@@ -157,6 +162,16 @@ def _print_item(context: Context, value: dict[str, Any]) -> None:
             if key not in ("seq", "at", "by", "event") and value not in ("", None)
         )
         console.print(legible(f"  {_local(context, event['at'])} {event['by']} {event['event']}: {rest}"))
+
+
+def _template(row: dict[str, Any]) -> str:
+    return f"  template {row['template']}" if row["template"] else ""
+
+
+def _rhythm(record: dict[str, Any]) -> str:
+    """On which days, at what times and how often; "" for always, once a round."""
+    often = f"{record['share']} places in each round" if record["share"] != 1 else ""
+    return "; ".join(part for part in (spell_days(record["days"], "en"), record["dayparts"], often) if part)
 
 
 def _delivery_text(one: dict[str, Any]) -> str:

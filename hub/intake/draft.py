@@ -14,6 +14,8 @@ from hub.intake.settings import ApprovalLevel
 from hub.intake.sidecar import Sidecar
 from hub.messages import Refusal
 
+TEMPLATE_LASTS = timedelta(days=5 * 365 + 1)
+
 
 def make_draft(
     submission: Submission,
@@ -31,7 +33,7 @@ def make_draft(
     return Draft(
         title=sidecar.title or _title_of(submission),
         assets=tuple(assets),
-        channels=_channels(sidecar.channels, assets),
+        channels=_channels_of_template(sidecar, assets) if sidecar.template else _channels(sidecar.channels, assets),
         start=start,
         end=end,
         summary=sidecar.summary,
@@ -39,7 +41,10 @@ def make_draft(
         source=sidecar.source,
         approval=approval,
         screens=sidecar.screens,
+        days=sidecar.days,
         dayparts=sidecar.dayparts,
+        share=sidecar.share,
+        template=sidecar.template,
         priority=sidecar.priority,
     )
 
@@ -58,7 +63,8 @@ def _title_of(submission: Submission) -> str:
 
 def _window(sidecar: Sidecar, default_days: int, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
     start = sidecar.start or now
-    end = sidecar.end or max(start, now) + timedelta(days=default_days)
+    lasts = TEMPLATE_LASTS if sidecar.template else timedelta(days=default_days)
+    end = sidecar.end or max(start, now) + lasts
     if end <= now:
         raise Refusal(
             "The item's time ended at {end}, so it would never be shown. Please correct Selesai and drop it again.",
@@ -88,6 +94,23 @@ def _channels(named: frozenset[Channel] | None, assets: Sequence[Asset]) -> froz
             "Saluran."
         )
     return named | {Channel.ARCHIVE}
+
+
+def _channels_of_template(sidecar: Sidecar, assets: Sequence[Asset]) -> frozenset[Channel]:
+    """A template waits on the screens alone: nothing else may show or air it before somebody orders it."""
+    if sidecar.days or sidecar.dayparts or sidecar.share != 1:
+        raise Refusal(
+            "A template (Templat: {name}) is shown only by an emergency order, at once and at any time. Please take "
+            "Hari, Jam and Porsi out of its sidecar, or take Templat out to show it in the daily round.",
+            name=sidecar.template,
+        )
+    if not (sidecar.channels or {Channel.VIDEOTRON}) <= {Channel.VIDEOTRON, Channel.ARCHIVE}:
+        raise Refusal(
+            "A template (Templat: {name}) is for the videotron only. Please take radio out of Saluran, and drop what "
+            "is to be aired as an item of its own.",
+            name=sidecar.template,
+        )
+    return _channels(frozenset({Channel.VIDEOTRON}), assets)
 
 
 def _shows(asset: Asset) -> bool:

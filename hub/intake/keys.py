@@ -23,7 +23,10 @@ class Field(StrEnum):
     SCREENS = "Layar"
     START = "Mulai"
     END = "Selesai"
+    DAYS = "Hari"
     DAYPARTS = "Jam"
+    SHARE = "Porsi"
+    TEMPLATE = "Templat"
     PRIORITY = "Prioritas"
     WITHDRAW = "Tarik"
     REASON = "Alasan"
@@ -41,7 +44,10 @@ _SYNONYMS = {
     Field.SCREENS: "screens, screen, kelompok, grup, groups, group, kelompok layar",
     Field.START: "start, mulai tayang, tanggal mulai",
     Field.END: "end, selesai tayang, tanggal selesai, sampai, berakhir",
-    Field.DAYPARTS: "dayparts, jam tayang, waktu tayang",
+    Field.DAYS: "days, day, weekdays, hari tayang",
+    Field.DAYPARTS: "dayparts, daypart, hours, jam tayang, waktu tayang",
+    Field.SHARE: "share, bagian, porsi tayang, jatah",
+    Field.TEMPLATE: "template, template darurat, templat darurat",
     Field.PRIORITY: "priority",
     Field.WITHDRAW: "withdraw, tarik informasi",
     Field.REASON: "reason",

@@ -35,9 +35,6 @@ _DAY_MONTH_NAME = re.compile(rf"{_WEEKDAY}(\d{{1,2}})[\s.-]+([a-z]+)\.?[\s.,-]+(
 _DAY_MONTH = re.compile(rf"{_WEEKDAY}(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{4}})(?!\d)")
 _ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)")
 _TIME = re.compile(r"(?:[\s,]+|\s*t)?(?:pukul|jam|pkl\.?)?\s*(\d{1,2})[.:](\d{2})(?:[.:](\d{2}))?\s*(wita|wib|wit)?$")
-_RANGE = re.compile(
-    r"(\d{1,2})[.:](\d{2})\s*(?:-|–|—|s/d|s\.?d\.?|sampai|hingga|to)\s*(\d{1,2})[.:](\d{2})(?:\s*wita)?$"
-)
 
 
 def parse_date(text: str, *, field: str) -> date:
@@ -58,12 +55,6 @@ def parse_end(text: str, *, field: str, zone: ZoneInfo) -> datetime:
     """The first instant after a window, in UTC; a day alone includes that whole day. Raises: Refusal."""
     day, clock_time = _read_moment(text, field, zone)
     return clock_time or _midnight(day + timedelta(days=1), zone)
-
-
-def parse_dayparts(text: str, *, field: str) -> str:
-    """Times of day as `06:00-09:00, 16:00-21:00`; one may go over midnight. Raises: Refusal."""
-    parts = [part.strip() for part in re.split(r"[,;\n]| dan ", text.casefold()) if part.strip()]
-    return ", ".join(_daypart(part, text, field) for part in parts)
 
 
 def _read_moment(text: str, field: str, zone: ZoneInfo) -> tuple[date, datetime | None]:
@@ -119,30 +110,10 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
-def _daypart(part: str, text: str, field: str) -> str:
-    found = _RANGE.match(part)
-    if not found:
-        raise _not_dayparts(text, field)
-    hour1, minute1, hour2, minute2 = (int(digits) for digits in found.groups())
-    ends_at_midnight = (hour2, minute2) == (24, 0)
-    possible = hour1 < 24 and minute1 < 60 and (ends_at_midnight or (hour2 < 24 and minute2 < 60))
-    if not possible or (hour1, minute1) == (hour2, minute2):
-        raise _not_dayparts(text, field)
-    return f"{hour1:02}:{minute1:02}-{hour2:02}:{minute2:02}"
-
-
 def _not_a_date(text: str, field: str) -> Refusal:
     return Refusal(
         'The date "{value}" of "{field}" was not understood. Write it like this: 3 November 2026, or with a time: '
         "3 November 2026 08:00.",
-        value=text[:80],
-        field=field,
-    )
-
-
-def _not_dayparts(text: str, field: str) -> Refusal:
-    return Refusal(
-        'The times "{value}" of "{field}" were not understood. Write them like this: 06:00-09:00, 16:00-21:00.',
         value=text[:80],
         field=field,
     )

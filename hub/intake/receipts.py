@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date
 
-from hub.api import DeliveryState, Item, ItemState, MediaInfo
+from hub.api import FALLBACK, DeliveryState, Item, ItemState, MediaInfo
+from hub.intake.rhythm import spell_days
 from hub.messages import Catalogue
 
 
@@ -87,16 +88,45 @@ def _facts(item: Item, office: Office, withdrawn_because: str) -> list[str]:
         lines.append(say("Reason of the withdrawal: {reason}", reason=withdrawn_because))
     if item.repeats:
         lines.append(say("Disseminated again; first as: {number}", number=item.repeats))
-    lines += [
-        say("Shown from: {when}", when=spell_time(item.start, office)),
-        say("Shown until: {when}", when=spell_time(item.end, office)),
-        say("Channels: {channels}", channels=", ".join(sorted(channel.value for channel in item.channels))),
-    ]
+    lines += _template(item, office) if item.template else _window(item, office)
+    lines.append(say("Channels: {channels}", channels=", ".join(sorted(channel.value for channel in item.channels))))
     if item.screens:
         lines.append(say("Screens: {screens}", screens=", ".join(item.screens)))
+    return [*lines, *_rhythm(item, office), _approval(item, office)]
+
+
+def _window(item: Item, office: Office) -> list[str]:
+    say = office.catalogue
+    return [
+        say("Shown from: {when}", when=spell_time(item.start, office)),
+        say("Shown until: {when}", when=spell_time(item.end, office)),
+    ]
+
+
+def _template(item: Item, office: Office) -> list[str]:
+    say = office.catalogue
+    if item.template == FALLBACK:
+        what = say("Template: {name}. A screen shows it by itself when it has nothing else to show.", name=FALLBACK)
+    else:
+        what = say("Template: {name}. It is shown only by an emergency order.", name=item.template)
+    return [
+        what,
+        say("Kept ready from: {when}", when=spell_time(item.start, office)),
+        say("Kept ready until: {when}", when=spell_time(item.end, office)),
+    ]
+
+
+def _rhythm(item: Item, office: Office) -> list[str]:
+    """How it comes round on the screens, as far as the sidecar says so."""
+    say = office.catalogue
+    lines = []
+    if item.days:
+        lines.append(say("Days on the screens: {days}", days=spell_days(item.days, office.language)))
     if item.dayparts:
         lines.append(say("Times of day: {dayparts}", dayparts=item.dayparts))
-    return [*lines, _approval(item, office)]
+    if item.share != 1:
+        lines.append(say("Share of the screens' round: {share} times", share=item.share))
+    return lines
 
 
 def _approval(item: Item, office: Office) -> str:

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from hub.api import Channel, Classification, ItemNumber, Priority
 from hub.intake.keys import Field
-from hub.intake.moments import parse_date, parse_dayparts, parse_end, parse_start
+from hub.intake.moments import parse_date, parse_end, parse_start
+from hub.intake.rhythm import parse_dayparts, parse_days, parse_share, parse_template
 from hub.intake.sidecar_text import read_fields
 from hub.messages import Refusal
 
@@ -30,7 +31,10 @@ class Sidecar:
     screens: tuple[str, ...] = ()
     start: datetime | None = None  # aware, UTC
     end: datetime | None = None  # aware, UTC; the first instant outside
+    days: tuple[int, ...] = ()
     dayparts: str = ""  # "06:00-09:00, 16:00-21:00"
+    share: int = 1
+    template: str = ""
     priority: Priority = Priority.NORMAL
 
 
@@ -106,7 +110,10 @@ def _sidecar(fields: Mapping[Field, str], zone: ZoneInfo) -> Sidecar:
         screens=_screens(fields.get(Field.SCREENS, "")),
         start=parse_start(start, field=Field.START, zone=zone) if start else None,
         end=parse_end(end, field=Field.END, zone=zone) if end else None,
+        days=parse_days(fields.get(Field.DAYS, ""), field=Field.DAYS),
         dayparts=parse_dayparts(fields.get(Field.DAYPARTS, ""), field=Field.DAYPARTS),
+        share=parse_share(fields.get(Field.SHARE, ""), field=Field.SHARE),
+        template=parse_template(fields.get(Field.TEMPLATE, ""), field=Field.TEMPLATE),
         priority=_priority(fields.get(Field.PRIORITY, "")),
     )
 

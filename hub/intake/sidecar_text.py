@@ -15,7 +15,7 @@ from hub.messages import Refusal
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8
 _COLON = re.compile("\\s*[:=：]\\s*")
-_LISTS = frozenset({Field.CHANNELS, Field.SCREENS, Field.DAYPARTS})
+_LISTS = frozenset({Field.CHANNELS, Field.SCREENS, Field.DAYS, Field.DAYPARTS})
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "„": "”", "«": "»"}
 
 
@@ -116,6 +116,8 @@ def _text_of(key: str, field: Field, value: Any) -> str:
         return " ".join(display_text(line) for line in value.splitlines()).strip()
     if isinstance(value, list) and field in _LISTS and all(isinstance(part, str) for part in value):
         return ", ".join(display_text(part) for part in value)
+    if field is Field.SHARE and type(value) is int and abs(value) < 1000:
+        return str(value)
     raise _not_text(key)
 
 

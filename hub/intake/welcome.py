@@ -68,10 +68,17 @@ Mulai:
 # Mulai: kosong = segera. Contoh: 5 November 2026, atau 5 November 2026 08.00
 Selesai:
 # Selesai: kosong = 30 hari sejak diterima. Tanggal tanpa jam berarti sampai akhir hari itu (WITA).
+Hari:
+# Hari tayang di layar, misalnya: Senin-Jumat, Minggu. Kosong = setiap hari.
 Jam:
-# Jam tayang setiap hari, misalnya: 06.00-09.00, 16.00-21.00. Kosong = sepanjang hari.
+# Jam tayang di layar, misalnya: 06.00-09.00, 22.00-05.00 (lewat tengah malam). Kosong = sepanjang hari.
+Porsi:
+# Porsi: berapa kali tayang dalam satu putaran layar, 1 sampai 10. Kosong = 1.
 Prioritas: biasa
 # Prioritas: biasa atau segera
+Templat:
+# Hanya untuk tayangan darurat yang disiapkan lebih dulu, misalnya: banjir. Tidak tayang sebelum diperintahkan.
+# Templat: cadangan = tayangan bila layar tidak punya tayangan lain. Kosong = informasi biasa.
 """
 
 

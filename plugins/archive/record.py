@@ -112,8 +112,11 @@ def record(filing: Filing, settings: ArchiveSettings, zone: tzinfo) -> Mapping[s
         "masa_tayang": {
             "mulai": local_iso(item.start, zone),
             "selesai": local_iso(item.end, zone),
+            "hari": list(item.days),
             "jam": item.dayparts or None,
+            "porsi": item.share,
         },
+        "templat": item.template or None,
         "persetujuan": _approval(item),
         "berkas": [_file(asset, name) for asset, name in zip(item.assets, filing.names, strict=True)],
         "diarsipkan": {

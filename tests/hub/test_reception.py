@@ -283,6 +283,13 @@ def test_the_mark_of_a_sidecar_follows_from_what_it_says() -> None:
     assert sidecar_mark(None) == ""
     assert sidecar_mark(one) == sidecar_mark(replace(one, channels=frozenset({Channel.VIDEOTRON, Channel.RADIO})))
     assert sidecar_mark(one) != sidecar_mark(replace(one, screens=("b", "a")))
+    assert sidecar_mark(one) != sidecar_mark(replace(one, days=(1,)))
+
+
+def test_the_mark_of_a_sidecar_is_that_of_older_hubs_when_it_says_no_more_than_they_knew() -> None:
+    written_by_an_older_hub = "5b5312d8a0c7a5ee3dfe66d7bbe3017d10151ff59268ba86111d7e6051b779e8"
+
+    assert sidecar_mark(Sidecar(title="Siaga")) == written_by_an_older_hub
 
 
 async def _item(world: World, number: str) -> Any:

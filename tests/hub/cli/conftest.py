@@ -51,12 +51,15 @@ class Office:
         assert result.exit_code == code, result.output
         return json.loads(result.stdout)
 
-    def accept(self, title: str = "Siaga Karhutla", *, played: bool = False, seconds: float = 6.0) -> Item:
+    def accept(
+        self, title: str = "Siaga Karhutla", *, played: bool = False, seconds: float = 6.0, **facts_of_it: Any
+    ) -> Item:
         """An item with one delivery to a screen called "gate"."""
         db = open_for_writing(self.ledger)
         draft = Draft(
-            title=title, assets=(make_asset(),), channels=frozenset(Channel), start=NOON, end=NOON + timedelta(days=30)
-        )
+            title=title, assets=(make_asset(),), channels=frozenset(Channel), start=NOON,
+            end=NOON + timedelta(days=30), **facts_of_it,
+        )  # fmt: skip
         with transaction(db):
             item = items.accept(db, draft, name=title, sidecar="", plugins=(), now=NOON, zone=WITA)
             delivery = Delivery(key=f"{item.number}/gate", item=item.number, destination="gate")

@@ -22,7 +22,7 @@ def test_items_have_the_promised_keys_states_and_times(office: Office) -> None:
     assert row == {
         "number": "IP-2026-11-0001", "title": "Siaga Karhutla", "kind": "video", "state": "active",
         "sha256": item.assets[0].sha256, "accepted_at": NOON.isoformat(), "start": NOON.isoformat(),
-        "end": (NOON + timedelta(days=30)).isoformat(),
+        "end": (NOON + timedelta(days=30)).isoformat(), "template": "",
         "deliveries": [
             {
                 "plugin": "videotron", "destination": "gate", "state": "ready", "attempts": 0, "reason": "",
@@ -30,6 +30,26 @@ def test_items_have_the_promised_keys_states_and_times(office: Office) -> None:
             }
         ],
     }  # fmt: skip
+
+
+def test_how_an_item_comes_round_is_shown_in_words_and_to_machines(office: Office) -> None:
+    item = office.accept(days=(1, 2, 3, 7), dayparts="22:00-05:00", share=3)
+
+    record = office.json("show", item.number)["record"]
+
+    assert (record["days"], record["dayparts"], record["share"]) == ([1, 2, 3, 7], "22:00-05:00", 3)
+    assert (
+        "on screens: Monday-Wednesday, Sunday; 22:00-05:00; 3 places in each round"
+        in office.run("show", item.number).output
+    )
+
+
+def test_a_template_is_told_from_what_is_shown(office: Office) -> None:
+    item = office.accept(template="banjir")
+
+    assert office.json("items")[0]["template"] == "banjir"
+    assert "template banjir" in office.run("items").output
+    assert "template banjir" in office.run("show", item.number).output
 
 
 def test_the_words_for_states_are_the_promised_ones() -> None:

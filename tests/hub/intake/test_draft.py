@@ -107,3 +107,40 @@ def test_an_end_in_the_past_is_told_as_it_was_written_and_not_as_a_late_beginnin
         draft(sidecar=over)
 
     assert "ended at 31-12-2019 23:59" in str(refused.value)
+
+
+def test_how_it_comes_round_is_taken_from_the_sidecar() -> None:
+    made = draft(sidecar=replace(PROOF, days=(1, 7), dayparts="22:00-05:00", share=3))
+
+    assert (made.days, made.dayparts, made.share, made.template) == ((1, 7), "22:00-05:00", 3, "")
+
+
+def test_a_template_waits_on_the_screens_alone_for_five_years() -> None:
+    made = draft(MediaKind.VIDEO, MediaKind.AUDIO, sidecar=replace(PROOF, template="banjir"))
+
+    assert made.template == "banjir"
+    assert made.channels == {Channel.VIDEOTRON, Channel.ARCHIVE}
+    assert made.end == NOON + timedelta(days=1826)
+
+
+def test_a_template_that_says_when_it_ends_ends_then() -> None:
+    assert draft(sidecar=replace(PROOF, template="banjir", end=NOON + timedelta(days=2))).end == NOON + timedelta(
+        days=2
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        (MediaKind.VIDEO, {"days": (1,)}, "Hari"),
+        (MediaKind.VIDEO, {"dayparts": "06:00-09:00"}, "Jam"),
+        (MediaKind.VIDEO, {"share": 2}, "Porsi"),
+        (MediaKind.VIDEO, {"channels": frozenset({Channel.RADIO, Channel.VIDEOTRON})}, "radio"),
+        (MediaKind.AUDIO, {}, "picture"),
+    ],
+)
+def test_a_template_that_cannot_wait_for_its_order_is_refused(kind: MediaKind, changes: Any, said: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        draft(kind, sidecar=replace(PROOF, template="banjir", **changes))
+
+    assert said in str(refused.value)

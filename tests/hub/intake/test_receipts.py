@@ -58,6 +58,27 @@ def test_what_is_wrong_with_the_sound_is_told(facts: dict[str, Any], note: str) 
     assert note in render_receipt(item, OFFICE)
 
 
+def test_how_it_comes_round_is_told_in_words() -> None:
+    text = render_receipt(make_item(days=(1, 2, 3, 4, 5, 7), dayparts="22:00-05:00", share=3), OFFICE)
+
+    assert "Hari tayang: Senin-Jumat, Minggu" in text
+    assert "Jam tayang: 22:00-05:00" in text
+    assert "Porsi tayang: 3 kali dalam satu putaran layar" in text
+    assert "Hari tayang" not in render_receipt(make_item(), OFFICE)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [("banjir", "Templat: banjir. Hanya tayang atas perintah darurat."), ("cadangan", "Layar menayangkannya sendiri")],
+)
+def test_a_template_is_told_as_kept_ready_and_not_as_shown(template: str, said: str) -> None:
+    text = render_receipt(make_item(template=template), OFFICE)
+
+    assert said in text
+    assert "Disiapkan sampai: 22 Desember 2026 12.00 WITA" in text
+    assert "Tayang sampai" not in text
+
+
 def test_a_withdrawn_item_says_why() -> None:
     text = render_receipt(make_item(state=ItemState.WITHDRAWN), OFFICE, withdrawn_because="salah tanggal")
 

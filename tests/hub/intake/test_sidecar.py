@@ -31,7 +31,10 @@ Saluran: Videotron dan radio
 Layar: gerbang-1, pasar
 Mulai: 05-11-2026 08.00 WITA
 Selesai: 30 Nopember 2026
+Hari: Senin-Jumat, Minggu
 Jam: 06.00 - 09.00; 16:00–21:00
+Porsi: 3 kali
+Templat: Banjir Besar
 Prioritas: segera
 """
 
@@ -57,7 +60,10 @@ def test_a_sidecar_in_indonesian_says_everything() -> None:
         screens=("gerbang-1", "pasar"),
         start=datetime(2026, 11, 5, 0, 0, tzinfo=UTC),
         end=datetime(2026, 11, 30, 16, 0, tzinfo=UTC),
+        days=(1, 2, 3, 4, 5, 7),
         dayparts="06:00-09:00, 16:00-21:00",
+        share=3,
+        template="banjir-besar",
         priority=Priority.URGENT,
     )
 
@@ -87,6 +93,10 @@ def test_json_says_the_same() -> None:
         "start": "2026-11-05T08:00:00+08:00",
         "end": "2026-11-05T10:00Z",
         "source": None,
+        "days": ["Monday", "Sunday"],
+        "dayparts": ["22:00-05:00"],
+        "share": 2,
+        "template": "banjir",
     }
 
     sidecar = as_json(json.dumps(document))
@@ -95,6 +105,8 @@ def test_json_says_the_same() -> None:
     assert sidecar.channels == {Channel.RADIO, Channel.ARCHIVE}
     assert sidecar.start == datetime(2026, 11, 5, 0, 0, tzinfo=UTC)
     assert sidecar.end == datetime(2026, 11, 5, 10, 0, tzinfo=UTC)
+    assert (sidecar.days, sidecar.dayparts) == ((1, 7), "22:00-05:00")
+    assert (sidecar.share, sidecar.template) == (2, "banjir")
 
 
 @pytest.mark.parametrize(
@@ -124,6 +136,10 @@ def test_an_end_is_the_first_instant_outside_and_a_day_alone_is_whole(written: s
         ("Selesai: 9999-12-31", "9999"),
         ("Jam: 25:00-26:00", "25:00"),
         ("Jam: pagi", "pagi"),
+        ("Hari: Jumaat", "Jumat"),
+        ("Porsi: banyak", "banyak"),
+        ("Templat: ../x", "../x"),
+        ("Porsii: 2", "Porsi"),
         ("Saluran: televisi", "televisi"),
         ("Klasifikasi: rahasia", "rahasia"),
         ("Prioritas: tinggi sekali", "tinggi"),
@@ -153,6 +169,10 @@ def test_what_is_wrong_is_named(written: str, said: str) -> None:
         '{"title": 1e400}',
         '{"title": ' + "9" * 5000 + "}",
         '{"nomor": 41}',
+        '{"share": true}',
+        '{"share": 2.0}',
+        '{"share": 999999999999999999999}',
+        '{"days": [1, 2]}',
         '{"title": {"a": "b"}}',
         '{"approval": {}, "title": ["a"]}',
         '{"../../x": "a"}',

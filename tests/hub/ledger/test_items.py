@@ -82,6 +82,17 @@ def test_an_item_reads_back_as_it_was_accepted(db: sqlite3.Connection) -> None:
     assert items.asset(db, item.assets[0].sha256) == item.assets[0]
 
 
+def test_how_it_comes_round_reads_back_and_an_older_ledger_says_always(db: sqlite3.Connection) -> None:
+    item = accept(db, days=(1, 7), dayparts="22:00-05:00", share=3, template="banjir")
+
+    assert items.get(db, item.number) == item
+
+    db.execute("UPDATE item SET draft = json_remove(draft, '$.days', '$.share', '$.template')")
+    older = items.get(db, item.number)
+    assert older is not None
+    assert (older.days, older.share, older.template) == ((), 1, "")
+
+
 def test_an_item_whose_window_has_not_begun_waits_for_it(db: sqlite3.Connection) -> None:
     later = NOON + timedelta(hours=1)
     item = accept(db, start=later)

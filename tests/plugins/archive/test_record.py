@@ -39,6 +39,17 @@ def test_the_record_names_the_file_its_hash_and_the_approval() -> None:
     assert record["masa_tayang"]["mulai"] == "2026-11-22T12:00:00+08:00"
 
 
+def test_the_record_says_how_it_came_round() -> None:
+    item = make_item(days=(1, 7), dayparts="22:00-05:00", share=3, template="banjir")
+
+    record = json.loads(record_json(filing(item=item), SETTINGS, WITA))
+
+    window = record["masa_tayang"]
+    assert (window["hari"], window["jam"], window["porsi"]) == ([1, 7], "22:00-05:00", 3)
+    assert record["templat"] == "banjir"
+    assert text_of(filing(item=item))["Masa tayang, hari"] == "1, 7"
+
+
 def test_scheduled_delivered_and_proved_stay_three_facts_and_the_unknown_stays_unknown() -> None:
     (known,) = json.loads(record_json(filing(), SETTINGS, WITA))["tayang"]
 
