@@ -66,6 +66,9 @@ async def hub_plan_deliveries(item: Item) -> Sequence[Delivery]:  # type: ignore
 
     Repeatable: called again after a crash, at start for every item in its window, and after `replan()`. The same item
     and settings give the same keys. A delivery that is no longer named is withdrawn.
+
+    A plugin is not asked about templates (`item.template`), which nobody may see before an emergency order, unless its
+    class says `keeps_templates = True`: it then holds them back until it is told to show them.
     """
 
 

@@ -151,4 +151,7 @@ CREATE TABLE attempt (
 ) STRICT
 """
 
-MIGRATIONS = (FIRST, COUNT_BUGS, STAY_QUICK, KEEP_OR_REMOVE, COUNT_TRIES)
+# A hub from before templates would show an emergency's film to everybody: it must refuse a ledger that may have one.
+REFUSE_OLDER_HUBS = "SELECT 1"
+
+MIGRATIONS = (FIRST, COUNT_BUGS, STAY_QUICK, KEEP_OR_REMOVE, COUNT_TRIES, REFUSE_OLDER_HUBS)

@@ -105,6 +105,9 @@ class PluginHost:
         return [objection for task in asked for objection in task.result()]
 
     async def plan_deliveries(self, plugin: str, item: Item) -> tuple[Delivery, ...]:
+        """A template is nobody's who has not declared to keep it until it is ordered: it would be shown at once."""
+        if item.template and not getattr(self._manager.get_plugin(plugin), "keeps_templates", False):
+            return ()
         return replies.planned(await self._ask(plugin, "hub_plan_deliveries", PLAN_WITHIN_S, item=item), item)
 
     async def deliver(

@@ -57,6 +57,8 @@ class ArchivePlugin:
 
     Settings = ArchiveSettings
 
+    keeps_templates = True
+
     def __init__(self, context: PluginContext[ArchiveSettings]) -> None:
         self._context = context
         self._root = context.settings.place(context.root)

@@ -13,6 +13,7 @@ from hub.api import (
     Delivery,
     Health,
     HealthState,
+    Item,
     Order,
     Outcome,
     Pending,
@@ -430,3 +431,20 @@ async def test_a_service_that_swallows_its_cancellation_still_counts_as_cancelle
         task.cancel()
 
     assert task.cancelled()
+
+
+@pytest.mark.parametrize(("keeps", "planned"), [(None, 0), (False, 0), (True, 1)])
+async def test_a_template_is_planned_by_those_alone_who_keep_it_until_it_is_ordered(
+    keeps: object, planned: int
+) -> None:
+    class Shows:
+        keeps_templates = keeps
+
+        @hookimpl
+        async def hub_plan_deliveries(self, item: Item) -> list[Delivery]:
+            return [Delivery(key="k", item=item.number, destination="d")]
+
+    made = hosting(Shows())
+
+    assert len(await made.plan_deliveries("mine", make_item(template="banjir"))) == planned
+    assert len(await made.plan_deliveries("mine", make_item())) == 1
