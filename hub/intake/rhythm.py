@@ -187,8 +187,7 @@ def _joined(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _clock(minutes: int) -> str:
-    within = minutes if minutes <= _DAY_MINUTES else minutes - _DAY_MINUTES
-    return f"{within // 60:02}:{within % 60:02}"
+    return f"{minutes // 60 % 24:02}:{minutes % 60:02}"
 
 
 def _not_dayparts(text: str, field: str) -> Refusal:
