@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import math
 import random
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiomqtt
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -24,6 +26,7 @@ LASTING_S = 5.0  # a session that held so long was a good one: the next pause is
 CONNECT_WITHIN_S, DISCONNECT_WITHIN_S = 10.0, 3.0
 ACKNOWLEDGED_WITHIN_S = 60.0  # long: behind eight blocks on a poor uplink
 BLOCK_EXPIRY_S = 120
+AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)  # small messages wait 40 ms for an ACK otherwise
 MAX_INCOMING = 2000  # beyond it messages are dropped; states come again, proofs are sent until acknowledged
 
 
@@ -50,6 +53,7 @@ class Link:
     _slots: asyncio.Semaphore
     _expiring: Properties = field(default_factory=lambda: _expiring(BLOCK_EXPIRY_S))
     _deadlines: set[asyncio.Timeout] = field(default_factory=set)
+    _on_their_way: set[int] = field(default_factory=set)  # message ids of blocks that the broker has not acknowledged
     _ended: bool = False
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
@@ -58,15 +62,22 @@ class Link:
             await self._client.publish(topic, payload, qos=qos, retain=retain, timeout=math.inf)
 
     async def slot(self) -> None:
-        """Wait until another block may be on its way to the broker; `publish_block` gives the slot back."""
-        await self._slots.acquire()
+        """Wait until another block may be on its way to the broker; its acknowledgement gives the slot back."""
+        async with self._while_it_lasts():
+            await self._slots.acquire()
 
-    async def publish_block(self, topic: str, payload: bytes) -> None:
-        """Publish a block that the broker forgets by itself when a player does not take it."""
-        try:
-            async with self._while_it_lasts():
-                await self._client.publish(topic, payload, qos=1, properties=self._expiring, timeout=math.inf)
-        finally:
+    def send_block(self, topic: str, payload: bytes) -> None:
+        """Send a block, in a slot, that the broker forgets by itself when a player does not take it."""
+        # Not aiomqtt's publish: a task, a timeout and an event for each block would be a third of the hub's work.
+        info = self._client._client.publish(topic, payload, 1, properties=self._expiring)
+        if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise Disconnected(f"the block could not be sent: {info.rc}")
+        self._on_their_way.add(info.mid)
+
+    def acknowledged(self, mid: int) -> None:
+        """The broker has this message, or has refused it."""
+        if mid in self._on_their_way:
+            self._on_their_way.discard(mid)
             self._slots.release()
 
     async def subscribe(self, *topics: str) -> None:
@@ -141,7 +152,7 @@ class Broker:
         link = Link(client, asyncio.Semaphore(self._settings.in_flight))
         try:
             client.pending_calls_threshold = 1000  # the slots bound it; the warning would be noise
-            self._watch_refusals(client)
+            self._watch_acknowledgements(client, link)
             await self._say(link, online=True)
             self.link, self.trouble, self.refused = link, "", ""
             self._log.info("broker_connected", host=self._settings.host, port=self._settings.port)
@@ -173,11 +184,12 @@ class Broker:
             tls_context=_tls(settings),
             timeout=math.inf,
             keepalive=settings.keepalive_s,
+            socket_options=AT_ONCE,
             max_inflight_messages=settings.in_flight + 8,  # what is no block must not wait behind blocks
             max_queued_incoming_messages=MAX_INCOMING,
         )
 
-    def _watch_refusals(self, client: aiomqtt.Client) -> None:
+    def _watch_acknowledgements(self, client: aiomqtt.Client, link: Link) -> None:
         """aiomqtt calls a publish that the broker's ACL denied a success: look at the reason codes ourselves."""
         paho: Any = client._client  # the only way to them in 2.x
         publish, acknowledged = paho.publish, paho.on_publish
@@ -193,6 +205,7 @@ class Broker:
             if getattr(reason, "is_failure", False):
                 self.refused = f"{topic}: {reason}"
                 self._log.warning("publish_was_refused", topic=topic, reason=str(reason))
+            link.acknowledged(mid)
             acknowledged(client, userdata, mid, reason, properties)
 
         paho.publish = remember

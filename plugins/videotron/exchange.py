@@ -16,6 +16,7 @@ from plugins.videotron.broker import Broker, Disconnected, Link, Message
 from plugins.videotron.complaints import Complaints
 from plugins.videotron.contents import Content, Library
 from plugins.videotron.manifests import playlist_items, to_show
+from plugins.videotron.offers import offers
 from plugins.videotron.proofs import ProofKeeper
 from plugins.videotron.protocol import (
     PlayerState,
@@ -125,7 +126,7 @@ class Exchange:
         shown = to_show(await self._context.deliveries(), now=now, withdrawn=self._withdrawn)
         contents = await self._contents(shown)
         desired = await self._issue(store, shown, contents)
-        self.sender.offer(contents.values())
+        self.sender.offer(offers(shown, contents))
         self.roster.changed = True
         if link := self.broker.link:
             try:

@@ -10,6 +10,7 @@ from hub.api import Clock, Log
 from plugins.videotron.broker import Link
 from plugins.videotron.carousel import Carousel, Send
 from plugins.videotron.contents import Content
+from plugins.videotron.offers import Offer
 from plugins.videotron.protocol import FLUSH_INDEX, Block, Report, Topics, encode_block, tag_of
 
 
@@ -29,7 +30,16 @@ class Uplink:
 
 
 class Sender:
-    def __init__(self, *, topics: Topics, window_bytes: int, hold_off_s: float, clock: Clock, log: Log) -> None:
+    def __init__(
+        self,
+        *,
+        topics: Topics,
+        window_bytes: int,
+        hold_off_s: float,
+        clock: Clock,
+        log: Log,
+        upload_limit_kbps: int = 0,
+    ) -> None:
         self._topics = topics
         self._window_bytes = window_bytes
         self._hold_off_s = hold_off_s
@@ -39,9 +49,9 @@ class Sender:
         self._wake = asyncio.Event()
         self.uplink = Uplink()
 
-    def offer(self, contents: Iterable[Content]) -> None:
+    def offer(self, offers: Iterable[Offer]) -> None:
         """Serve these contents and no others; transfers that go on are not disturbed."""
-        offered = {content.cid: content for content in contents}
+        offered = {offer.content.cid: offer.content for offer in offers}
         for cid in self._transfers.keys() - offered.keys():
             del self._transfers[cid]
         for cid in offered.keys() - self._transfers.keys():
@@ -79,11 +89,9 @@ class Sender:
         """Send for one session with the broker. Raises: Disconnected."""
         for transfer in self._transfers.values():
             transfer.carousel.reset()
-        async with asyncio.TaskGroup() as publishes:
-            while True:
-                await link.slot()
-                topic, frame = await self._next_frame()
-                publishes.create_task(link.publish_block(topic, frame), name=f"videotron: block on {topic}")
+        while True:
+            await link.slot()
+            link.send_block(*await self._next_frame())
 
     async def _next_frame(self) -> tuple[str, bytes]:
         while True:

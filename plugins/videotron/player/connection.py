@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from plugins.videotron.protocol import MAX_BLOCK_BYTES
 LONGEST_BACKOFF_S = 30.0
 WILL_DELAY_S = 30
 GOODBYE_WITHIN_S = 1.0
+AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)  # a report waits 40 ms for an ACK otherwise
 
 
 class Listener(Protocol):
@@ -165,6 +167,7 @@ class Connection:
             properties=connect,
             will=aiomqtt.Will(topic, payload(), qos=1, retain=True, properties=later),
             keepalive=settings.keepalive_s,
+            socket_options=AT_ONCE,
             tls_context=_tls(settings.tls) if settings.tls else None,
             timeout=10,
         )

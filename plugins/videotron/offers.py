@@ -1,0 +1,34 @@
+"""What the sender is given to carry: contents, with who should hold them and how much it matters. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from hub.api import CurrentDelivery, Priority, Sha256
+from plugins.videotron.contents import Content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A content to be sent, and to whom."""
+
+    content: Content
+    players: frozenset[str] = frozenset()  # who should come to hold it: the hold-off ends when all have reported
+    items: tuple[str, ...] = ()  # what it belongs to, for the accounts of what was sent
+    urgent: bool = False  # before all others, whatever a screen's download window
+
+
+def offers(deliveries: Iterable[CurrentDelivery], contents: Mapping[Sha256, Content]) -> list[Offer]:
+    """One offer for each content that these deliveries need."""
+    made = {sha256: Offer(content=content) for sha256, content in contents.items()}
+    for current in deliveries:
+        for rendition in current.renditions:
+            if known := made.get(rendition.sha256):
+                made[rendition.sha256] = replace(
+                    known,
+                    players=known.players | {current.delivery.destination},
+                    items=known.items if current.item.number in known.items else (*known.items, current.item.number),
+                    urgent=known.urgent or current.item.priority is Priority.URGENT,
+                )
+    return list(made.values())
