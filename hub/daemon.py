@@ -109,7 +109,10 @@ class Daemon:
             timedelta(days=settings.media.keep_renditions_days), self._shortage, self._clock, self._log,
         )  # fmt: skip
         self._receipts = ReceiptWriter(self._database, say, self._zone, settings.hub.language)
-        self._orders = Orders(self._state_dir, self._database, self._workflow.order, self._clock, self._log, self._wake)
+        self._orders = Orders(
+            self._state_dir, self._database, self._workflow.order, settings.orders.emergency_group, self._clock,
+            self._log, say, self._wake,
+        )  # fmt: skip
         reception = Reception(
             self._database, self._host, self._workflow, self._receipts, settings.media, settings.approval.level,
             settings.intake.default_days, self._clock, self._log, say, self._zone, self._wake,

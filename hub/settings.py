@@ -24,6 +24,7 @@ from hub.api.errors import HubError
 from hub.intake.settings import ApprovalSettings, FolderNames, IntakeSettings
 from hub.jobs.settings import JobSettings
 from hub.media.settings import MediaSettings
+from hub.vouching import OrderSettings
 
 DEFAULT_PATH = Path("/etc/siarhub/siarhub.toml")
 ENVIRONMENT = "SIARHUB_CONFIG"
@@ -84,6 +85,7 @@ class Settings(_Table):
     approval: ApprovalSettings = Field(default_factory=ApprovalSettings)
     media: MediaSettings = Field(default_factory=MediaSettings)
     jobs: JobSettings = Field(default_factory=JobSettings)
+    orders: OrderSettings = Field(default_factory=OrderSettings)
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 

@@ -14,7 +14,7 @@ import click
 from hub.api import HubError
 from hub.cli.context import Context, print_json
 from hub.cli.offline import plugins_offline
-from hub.cli.rights import name_of, take_the_hubs
+from hub.cli.rights import take_the_hubs
 from hub.control import daemon_runs
 from hub.intake.leases import lease_problem, rights_problem
 from hub.ledger.database import open_for_reading
@@ -24,6 +24,7 @@ from hub.observe.health import read_status
 from hub.plugin_host.host import PluginHost
 from hub.plugin_host.loader import PluginState, examine, find_plugins
 from hub.settings import Settings
+from hub.vouching import name_of
 
 LEFT_OUT = (
     "Left out, as it depends on the hub's rights: its folders, its ledger, and what the plugins need."

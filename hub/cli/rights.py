@@ -22,14 +22,6 @@ def take_the_hubs(state_dir: Path) -> bool:
     return os.geteuid() == owner.st_uid or os.geteuid() == 0
 
 
-def name_of(uid: int) -> str:
-    """The login name, or the number where there is none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
-
-
 def _become(uid: int, gid: int) -> None:
     try:
         os.initgroups(pwd.getpwuid(uid).pw_name, gid)

@@ -36,7 +36,11 @@ def waiting(db: sqlite3.Connection) -> list[Order]:
 
 
 def carried_out(db: sqlite3.Connection, order: Order, outcome: Outcome, *, now: datetime) -> None:
-    db.execute("UPDATE person_order SET done = ?, outcome = ? WHERE id = ?", (outcome.done, outcome.message, order.id))
+    """What came of it; `order.who` is kept as its giver, whatever the row said."""
+    db.execute(
+        "UPDATE person_order SET done = ?, outcome = ?, who = ? WHERE id = ?",
+        (outcome.done, outcome.message, order.who, order.id),
+    )
     fact = OrderGiven(
         order=order.id, name=order.name, who=order.who, why=order.why, done=outcome.done, outcome=outcome.message
     )

@@ -15,10 +15,12 @@ import structlog
 
 from hub import control
 from hub.api import Order, Outcome, Rejected
-from hub.control import Orders, caller, daemon_runs, give
+from hub.clock import SystemClock
+from hub.control import Orders, daemon_runs, give
 from hub.ledger import orders
 from hub.ledger.database import Database, LedgerError, open_for_writing
-from hub.testing import FakeClock
+from hub.messages import catalogue
+from hub.vouching import caller
 
 
 class Desk:
@@ -33,14 +35,17 @@ class Desk:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        keeper = Orders(self.folder, self.database, self._carry, FakeClock(), structlog.get_logger("t"), lambda: None)
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(keeper.run())
+            task = group.create_task(self.keeper().run())
             async with asyncio.timeout(10):
                 while not daemon_runs(self.folder):  # noqa: ASYNC110 - a socket tells nobody
                     await asyncio.sleep(0.01)
             yield
             task.cancel()
+
+    def keeper(self) -> Orders:
+        log, say = structlog.get_logger("t"), catalogue("en")
+        return Orders(self.folder, self.database, self._carry, "siarhub-darurat", SystemClock(), log, say, lambda: None)
 
     async def give(self, name: str = "retry", *, may_wait: bool = False) -> Outcome:
         return await asyncio.to_thread(give, self.folder, self.ledger, name, {"item": "x"}, "why", may_wait=may_wait)
@@ -107,9 +112,8 @@ async def test_an_order_cut_off_by_a_broken_ledger_waits_for_the_next_start(desk
     desk.error = LedgerError("gone")
     await desk.give("withdraw", may_wait=True)
 
-    keeper = Orders(desk.folder, desk.database, desk._carry, FakeClock(), structlog.get_logger("t"), lambda: None)
     with pytest.raises(LedgerError):
-        await keeper.run()
+        await desk.keeper().run()
 
     assert [one.name for one in await desk.database.read(orders.waiting)] == ["withdraw"]
     assert not (desk.folder / control.SOCKET).exists()
@@ -141,15 +145,6 @@ def test_no_order_makes_a_ledger(tmp_path: Path) -> None:
 
     assert (outcome.done, list(tmp_path.iterdir())) == (False, [])
     assert "start the hub once" in outcome.message
-
-
-def test_the_person_behind_sudo_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SUDO_UID", "54321")
-    monkeypatch.setattr(os, "getuid", lambda: 0)
-    assert caller() == "root (uid 54321)"
-
-    monkeypatch.setattr(os, "getuid", lambda: 54322)
-    assert caller() == "uid 54322"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
