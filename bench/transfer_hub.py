@@ -23,7 +23,7 @@ from plugins.videotron.broker import Broker, Disconnected, Link
 from plugins.videotron.contents import Content, cut
 from plugins.videotron.offers import Offer
 from plugins.videotron.protocol import Topics, WireError, decode_report
-from plugins.videotron.sender import Sender
+from plugins.videotron.sender import Pace, Sender
 from plugins.videotron.settings import BrokerSettings
 
 
@@ -84,10 +84,8 @@ async def main(job: dict[str, Any]) -> None:
     topics, clock, log = Topics(), SystemClock(), structlog.get_logger()
     _Counting.cpu_at_start_s = _used_cpu_s()
     contents = [cut(Path(path), sha256, job["block_bytes"]) for path, sha256 in job["files"]]
-    sender = Sender(
-        topics=topics, window_bytes=4 << 20, hold_off_s=job["hold_off_s"], clock=clock, log=log,
-        upload_limit_kbps=job.get("upload_limit_kbps", 0),
-    )  # fmt: skip
+    pace = Pace(window_bytes=4 << 20, hold_off_s=job["hold_off_s"], upload_limit_kbps=job.get("upload_limit_kbps", 0))
+    sender = Sender(topics=topics, pace=pace, clock=clock, log=log)
     sender.offer([Offer(content=content, players=frozenset(job["players"])) for content in contents])
     settings = BrokerSettings(port=job["port"], password=job["password"])
     broker = Broker(settings=settings, topics=topics, epoch=os.urandom(8).hex(), clock=clock, log=log)

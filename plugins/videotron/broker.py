@@ -55,6 +55,7 @@ class Link:
     _deadlines: set[asyncio.Timeout] = field(default_factory=set)
     _on_their_way: set[int] = field(default_factory=set)  # message ids of blocks that the broker has not acknowledged
     _ended: bool = False
+    largest: int | None = None  # message that the broker takes, by its CONNACK
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Returns when the broker has it (QoS 1), which says nothing about any receiver."""

@@ -9,17 +9,19 @@ Measured in research: hub upload 1.00-1.04 of the file for ten players that begi
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
 from plugins.videotron.protocol import FLUSH_INDEX, BlockFlag, Report, ReportFlag
+from plugins.videotron.streams import Pipe, Stream
 
 FORGET_AFTER_S = 30.0  # a player that reports nothing for so long will report anew when it is back
 LOST_AFTER_S = 12.0  # without any progress; longer than a block takes on a poor link, and flush markers are quicker
 FLUSH_AFTER_S = 0.3
 FLUSH_AGAIN_S = 1.0
 GROUP_SHARE = 0.25
-UNICAST_WINDOW = 8
+AT_LEAST = 2  # blocks of each content may be on their way, however many of others are
+LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,25 +35,6 @@ class Send:
     @property
     def flag(self) -> BlockFlag:
         return BlockFlag.GROUP if self.player is None else BlockFlag.UNICAST
-
-
-@dataclass(slots=True, kw_only=True)
-class Stream:
-    """The blocks sent on one stream to one player and not settled yet, by sequence, oldest first."""
-
-    first: int  # sequences below were sent by an earlier hub or before this player came
-    sent: dict[int, int] = field(default_factory=dict)
-
-    def settle(self, seen: int, last: int) -> int:
-        """The blocks settled by "seen up to", as a bitmap. A `seen` that this hub never sent settles nothing."""
-        settled = 0
-        if self.first <= seen <= last:
-            for sequence in [s for s in self.sent if s <= seen]:
-                settled |= 1 << self.sent.pop(sequence)
-        return settled
-
-    def drop(self, have: int) -> None:
-        self.sent = {sequence: index for sequence, index in self.sent.items() if not have >> index & 1}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +57,22 @@ class Needer:
         """Bitmap of the blocks that it lacks and that are not on their way."""
         return self.need & ~self.on_the_way
 
+    @property
+    def pipe(self) -> Pipe:
+        return self.group.pipe
+
+    @property
+    def waiting(self) -> int:
+        """Blocks on their way to this player; those of other contents count, but never keep this one from moving."""
+        own = len(self.group) + len(self.unicast)
+        return own if own < AT_LEAST else self.pipe.waiting
+
+    def give_up(self) -> None:
+        """What is on its way counts as lost."""
+        self.on_the_way = 0
+        self.group.clear()
+        self.unicast.clear()
+
     def depart(self, index: int, now: float) -> None:
         """Block `index` is on its way from now on."""
         if not self.on_the_way:
@@ -82,12 +81,18 @@ class Needer:
 
 
 class Carousel:
-    """The transfer of one content of `blocks` blocks to all players that lack some of it."""
+    """The transfer of one content of `blocks` blocks to all players that lack some of it.
 
-    def __init__(self, *, blocks: int, window: int, hold_off_s: float) -> None:
+    `hold_off_s` after the first of them the sending begins; at once when all of `expected` have reported.
+    """
+
+    def __init__(self, *, blocks: int, window: int, hold_off_s: float, expected: Collection[str] = ()) -> None:
         self._blocks = blocks
         self._window = max(1, window)  # in blocks
         self._hold_off_s = hold_off_s
+        self._expected = frozenset(expected)
+        self._complete: set[str] = set()  # players that have said so
+        self._look_at = 0.0  # for those that have gone
         self._needers: dict[str, Needer] = {}
         self._cursor = 0
         self._group_last = _fresh_sequence()
@@ -102,41 +107,53 @@ class Carousel:
     def needers(self) -> Iterator[str]:
         return iter(self._needers)
 
+    def group(self) -> list[str]:
+        """Who gets what is sent to the group."""
+        return [player for player, needer in self._needers.items() if needer.in_group]
+
+    def expect(self, players: Collection[str]) -> None:
+        """These should come to hold the content."""
+        self._expected = frozenset(players)
+
     def progress(self) -> Iterator[tuple[str, int, int]]:
         """(player, blocks it holds, blocks in all) of each player that lacks some."""
         for player, needer in self._needers.items():
             yield player, self._blocks - needer.need.bit_count(), self._blocks
 
-    def report(self, player: str, report: Report, now: float) -> None:
+    def report(self, player: str, report: Report, now: float, pipe: Pipe) -> None:
         """Take in what a player has. A report about another number of blocks is ignored."""
         if report.blocks != self._blocks:
             return
         need = ((1 << self._blocks) - 1) & ~report.have
         if ReportFlag.DONE in report.flags or not need:
             self.forget(player)
+            self._complete.add(player)
             return
+        self._complete.discard(player)
         needer = self._needers.get(player)
         if needer is None or needer.boot != report.boot:
-            needer = self._welcome(player, report, now)
+            needer = self._welcome(player, report, now, pipe)
         needer.heard_at = now
         needer.need = need
         needer.in_group = ReportFlag.IN_GROUP in report.flags
         self._settle(needer, report, now)
 
     def forget(self, player: str) -> None:
-        self._needers.pop(player, None)
+        if needer := self._needers.pop(player, None):
+            needer.give_up()
         self._queue = [send for send in self._queue if send.player != player]
 
     def reset(self) -> None:
         """The broker was lost, and with it all that was on its way: every player reports anew."""
-        self._needers.clear()
+        for player in list(self._needers):
+            self.forget(player)
         self._queue.clear()
         self._flush_at = None
 
     def next_send(self, now: float) -> Send | None:
         """The next block or flush marker to send now, or None: ask again after a report, or at `wake_at`."""
         self._give_up_on_silent(now)
-        if not self._needers or now < self._begins_at:
+        if not self._needers or self._holds_off(now):
             return None
         if self._queue:
             return self._queue.pop(0)
@@ -150,13 +167,19 @@ class Carousel:
         """When to ask again though no report has come; None = only after a report."""
         if not self._needers:
             return None
-        if now < self._begins_at:
+        if self._holds_off(now):
             return self._begins_at
         return self._flush_at if self._flush_at and self._flush_at > now else now + FLUSH_AGAIN_S
 
-    def _welcome(self, player: str, report: Report, now: float) -> Needer:
+    def _holds_off(self, now: float) -> bool:
+        """Others that need it too will report within moments: send it once for all."""
+        if now >= self._begins_at:
+            return False
+        return not self._expected or not self._expected <= self._needers.keys() | self._complete
+
+    def _welcome(self, player: str, report: Report, now: float, pipe: Pipe) -> Needer:
         self.forget(player)
-        if not self._needers:  # others that need it too will report within moments: send it once for all
+        if not self._needers:
             self._begins_at = now + self._hold_off_s
         sequence = _fresh_sequence()
         needer = Needer(
@@ -165,8 +188,8 @@ class Carousel:
             in_group=False,
             heard_at=now,
             moved_at=now,
-            group=Stream(first=self._group_last + 1),
-            unicast=Stream(first=sequence + 1),
+            group=Stream(first=self._group_last + 1, pipe=pipe),
+            unicast=Stream(first=sequence + 1, pipe=pipe),
             unicast_last=sequence,
         )
         self._needers[player] = needer
@@ -176,20 +199,21 @@ class Carousel:
         needer.on_the_way &= ~needer.group.settle(report.group_sequence, self._group_last)
         needer.on_the_way &= ~needer.unicast.settle(report.unicast_sequence, needer.unicast_last)
         needer.on_the_way &= ~report.have
-        needer.group.drop(report.have)
-        needer.unicast.drop(report.have)
+        needer.group.arrived(report.have)
+        needer.unicast.arrived(report.have)
         seen = (report.group_sequence, report.unicast_sequence)
         if seen != needer.seen:
             needer.seen, needer.moved_at = seen, now
 
     def _give_up_on_silent(self, now: float) -> None:
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_EVERY_S
         for player, needer in list(self._needers.items()):
             if now - needer.heard_at > FORGET_AFTER_S:
                 self.forget(player)
             elif needer.on_the_way and now - needer.moved_at > LOST_AFTER_S:
-                needer.on_the_way = 0
-                needer.group.sent.clear()
-                needer.unicast.sent.clear()
+                needer.give_up()
                 needer.moved_at = now
 
     def _next_block(self, now: float) -> Send | None:
@@ -199,13 +223,13 @@ class Carousel:
             if index is not None:
                 return self._send_where_it_pays(index, group, now)
         for player, needer in self._needers.items():
-            if not needer.in_group and needer.open and len(needer.unicast.sent) < UNICAST_WINDOW:
+            if not needer.in_group and needer.open and needer.waiting < needer.pipe.unicast_window:
                 return self._to_one(player, needer, _lowest(needer.open), now)
         return None
 
     def _window_full(self, group: list[Needer]) -> bool:
         """Paced by the median player: the broker holds blocks for slower ones, faster ones need not wait for these."""
-        waiting = sorted(len(needer.group.sent) + len(needer.unicast.sent) for needer in group)
+        waiting = sorted(needer.waiting for needer in group)
         return waiting[(len(waiting) - 1) // 2] >= self._window
 
     def _turn(self, open_blocks: int) -> int | None:
@@ -231,13 +255,13 @@ class Carousel:
         for needer in group.values():
             if needer.need >> index & 1:
                 needer.depart(index, now)
-                needer.group.sent[self._group_last] = index
+                needer.group.depart(self._group_last, index)
         return Send(player=None, index=index, sequence=self._group_last)
 
     def _to_one(self, player: str, needer: Needer, index: int, now: float) -> Send:
         needer.unicast_last += 1
         needer.depart(index, now)
-        needer.unicast.sent[needer.unicast_last] = index
+        needer.unicast.depart(needer.unicast_last, index)
         return Send(player=player, index=index, sequence=needer.unicast_last)
 
     def _flush(self, now: float) -> Send | None:
@@ -248,9 +272,9 @@ class Carousel:
         markers = [
             Send(player=player, index=FLUSH_INDEX, sequence=needer.unicast_last)
             for player, needer in self._needers.items()
-            if needer.unicast.sent
+            if len(needer.unicast)
         ]
-        if any(needer.group.sent for needer in self._needers.values()):
+        if any(len(needer.group) for needer in self._needers.values()):
             markers.append(Send(player=None, index=FLUSH_INDEX, sequence=self._group_last))
         if not markers:
             return None

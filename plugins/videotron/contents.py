@@ -14,6 +14,8 @@ from pathlib import Path
 from hub.api import Rejected, Rendition, Sha256
 from plugins.videotron.protocol import MAX_BLOCKS, BlockList, block_count, cid_of
 
+READ_AHEAD_BYTES = 1 << 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
@@ -32,18 +34,39 @@ class Content:
             return self.path.stat().st_size == self.blocks.size
         return False
 
-    def read(self, index: int) -> bytes:
-        """Block `index`. Blocks the caller. Raises: OSError when the file is gone or shorter than it was."""
+    def read(self, index: int, count: int = 1) -> list[bytes]:
+        """`count` blocks from `index` on, fewer at the end of the file. Blocks the caller.
+
+        Raises: OSError when the file is gone or shorter than it was.
+        """
         size = self.blocks.block_bytes
-        expected = min(size, self.blocks.size - index * size)
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            data = os.pread(fd, expected, index * size)
+            found = [os.pread(fd, size, at * size) for at in range(index, min(index + count, self.blocks.n))]
         finally:
             os.close(fd)
-        if len(data) != expected:
+        if sum(map(len, found)) != min(count * size, self.blocks.size - index * size):
             raise OSError(f"{self.path} has become shorter")
-        return data
+        return found
+
+
+class ReadAhead:
+    """Blocks of one content as they are needed: a run of them is read at a time while they are asked for in order."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._run = max(1, READ_AHEAD_BYTES // content.blocks.block_bytes)
+        self._ahead: dict[int, bytes] = {}
+        self._last = -2
+
+    async def read(self, index: int) -> bytes:
+        """Block `index`. Raises: OSError."""
+        if index not in self._ahead:
+            count = self._run if index == self._last + 1 else 1
+            blocks = await asyncio.to_thread(self._content.read, index, count)
+            self._ahead = dict(enumerate(blocks, start=index))
+        self._last = index
+        return self._ahead.pop(index)
 
 
 class Library:

@@ -15,6 +15,7 @@ from hub.api import CurrentDelivery, Delivered, DeliveryState, HubError, ItemNum
 from plugins.videotron.broker import Broker, Disconnected, Link, Message
 from plugins.videotron.complaints import Complaints
 from plugins.videotron.contents import Content, Library
+from plugins.videotron.links import Links
 from plugins.videotron.manifests import playlist_items, to_show
 from plugins.videotron.offers import offers
 from plugins.videotron.proofs import ProofKeeper
@@ -31,7 +32,7 @@ from plugins.videotron.protocol import (
     encode,
 )
 from plugins.videotron.roster import Roster, SnapshotFile, read_snapshot
-from plugins.videotron.sender import Sender
+from plugins.videotron.sender import Pace, Sender
 from plugins.videotron.settings import VideotronSettings
 from plugins.videotron.store import Store
 
@@ -59,10 +60,15 @@ class Exchange:
         self.roster = Roster(
             settings.screens, silent_after=timedelta(seconds=settings.silent_after_s), clock=context.clock
         )
+        self.links = Links(settings.screens, zone_of=lambda player: context.zone, clock=context.clock)
         self.sender = Sender(
             topics=self._topics,
-            window_bytes=settings.window_bytes,
-            hold_off_s=settings.hold_off_s,
+            pace=Pace(
+                window_bytes=settings.window_bytes,
+                hold_off_s=settings.hold_off_s,
+                upload_limit_kbps=settings.upload_limit_kbps,
+            ),
+            rules=self.links,
             clock=context.clock,
             log=context.log,
         )
@@ -126,7 +132,7 @@ class Exchange:
         shown = to_show(await self._context.deliveries(), now=now, withdrawn=self._withdrawn)
         contents = await self._contents(shown)
         desired = await self._issue(store, shown, contents)
-        self.sender.offer(offers(shown, contents))
+        self.sender.offer(offers(shown, contents, holds=self.roster.holds))
         self.roster.changed = True
         if link := self.broker.link:
             try:

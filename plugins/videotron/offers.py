@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from hub.api import CurrentDelivery, Priority, Sha256
@@ -14,20 +14,26 @@ class Offer:
     """A content to be sent, and to whom."""
 
     content: Content
-    players: frozenset[str] = frozenset()  # who should come to hold it: the hold-off ends when all have reported
+    players: frozenset[str] = frozenset()  # who lacks it and should hold it: when all have reported, nobody waits
     items: tuple[str, ...] = ()  # what it belongs to, for the accounts of what was sent
     urgent: bool = False  # before all others, whatever a screen's download window
 
 
-def offers(deliveries: Iterable[CurrentDelivery], contents: Mapping[Sha256, Content]) -> list[Offer]:
-    """One offer for each content that these deliveries need."""
+def offers(
+    deliveries: Iterable[CurrentDelivery],
+    contents: Mapping[Sha256, Content],
+    *,
+    holds: Callable[[str, Iterable[str]], bool],
+) -> list[Offer]:
+    """One offer for each content that these deliveries need; `holds`: whether a player has these contents already."""
     made = {sha256: Offer(content=content) for sha256, content in contents.items()}
     for current in deliveries:
         for rendition in current.renditions:
             if known := made.get(rendition.sha256):
+                player = current.delivery.destination
                 made[rendition.sha256] = replace(
                     known,
-                    players=known.players | {current.delivery.destination},
+                    players=known.players if holds(player, [known.content.cid]) else known.players | {player},
                     items=known.items if current.item.number in known.items else (*known.items, current.item.number),
                     urgent=known.urgent or current.item.priority is Priority.URGENT,
                 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hub.api import Fit, Pages, PluginSettings, VideoProfile
 from plugins.videotron.protocol import DEFAULT_NAMESPACE, MAX_BLOCK_BYTES, PlayerId
+from plugins.videotron.windows import parse_windows
 
 HUB_ACCOUNT = "siarhub"
+MIN_DOWNLOAD_KBPS = 256
 
 
 class BrokerSettings(BaseModel):
@@ -51,6 +54,13 @@ class BrokerSettings(BaseModel):
         return self.password
 
 
+class LinkKind(StrEnum):
+    """What is between the broker and a player."""
+
+    LAN = "lan"  # a local network, or as good
+    SLOW = "slow"  # a mobile link, or one that is shared with others
+
+
 class ScreenSettings(BaseModel):
     """`[plugins.videotron.screens.<id>]`: one screen and its player."""
 
@@ -68,6 +78,33 @@ class ScreenSettings(BaseModel):
     still_seconds: float = Field(10.0, ge=1, le=600, description="How long an image or a page of a PDF is shown.")
     pages: Pages = Field(Pages.FIRST, description='Pages of a PDF to show: "first" or "all".')
     groups: tuple[PlayerId, ...] = Field((), description="Groups this screen belongs to, usable in `layar:` lines.")
+    link: LinkKind = Field(
+        LinkKind.LAN, description='"lan", or "slow" for a mobile link: little is on its way to it at a time.'
+    )
+    download_limit_kbps: int = Field(
+        0, ge=0, le=10_000_000, description="How fast its player fetches films, in kbit/s, 256 or more; 0: no limit."
+    )
+    download_window: str = Field(
+        "",
+        max_length=200,
+        description='When its player may fetch films that are not urgent, such as "22:00-05:00"; "": always.',
+    )
+    monthly_limit_mb: int = Field(
+        0, ge=0, description="Health tells when more MB than this were sent to it in a month; 0: no limit."
+    )
+
+    @field_validator("download_window")
+    @classmethod
+    def _times_of_day(cls, text: str) -> str:
+        parse_windows(text)
+        return text
+
+    @field_validator("download_limit_kbps")
+    @classmethod
+    def _not_too_slow(cls, kbps: int) -> int:
+        if 0 < kbps < MIN_DOWNLOAD_KBPS:
+            raise ValueError(f"{kbps} kbit/s is less than {MIN_DOWNLOAD_KBPS}, at which a block takes 8 s")
+        return kbps
 
     def profile(self) -> VideoProfile:
         """The rendition this screen needs."""
@@ -88,6 +125,10 @@ class VideotronSettings(PluginSettings):
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,20}(/[a-z0-9-]{1,20}){0,2}$")] = Field(
         DEFAULT_NAMESPACE, description="First part of every topic; the players' must be the same."
     )
+    keys: Path | None = Field(
+        None,
+        description="Folder of the keys that sign what screens show; unset: the state folder's plugins/videotron/keys.",
+    )
     block_bytes: int = Field(
         262144, ge=1024, le=MAX_BLOCK_BYTES, description="Size of the blocks in which files travel, in bytes."
     )
@@ -96,6 +137,9 @@ class VideotronSettings(PluginSettings):
     )
     window_bytes: int = Field(
         4 << 20, ge=65536, le=64 << 20, description="How many bytes may be on their way to the median player."
+    )
+    upload_limit_kbps: int = Field(
+        0, ge=0, le=10_000_000, description="How fast the hub sends films to the broker, in kbit/s; 0: no limit."
     )
     silent_after_s: float = Field(
         90, ge=5, le=86400, description="A player that was not heard for so long counts as offline."
@@ -113,3 +157,8 @@ class VideotronSettings(PluginSettings):
         if self.broker.username in self.screens:
             raise ValueError(f"broker.username {self.broker.username!r} is the id of a screen; rename one of them")
         return self
+
+
+def keys_folder(settings: VideotronSettings, state_dir: Path) -> Path:
+    """Where the hub's keys are: as set, else in the plugin's state folder."""
+    return settings.keys or state_dir / "keys"

@@ -133,6 +133,7 @@ class Manifest(Document):
     issued: AwareDatetime
     expires: AwareDatetime  # from then on the fallback is shown
     screen: Screen
+    fetch_kbps: Annotated[int, Field(ge=0, le=10_000_000)] = 0  # fetch films no faster, in kbit/s; 0: no limit
     items: Annotated[tuple[ManifestItem, ...], Field(max_length=1000)]
     standby: Annotated[tuple[Standby, ...], Field(max_length=100)] = ()
     fallback: Standby | None = None  # None: the player's own
