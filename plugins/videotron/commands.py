@@ -14,6 +14,7 @@ import click
 from hub.api.cli import CommandContext
 from plugins.videotron.accounts import acl as acl_text
 from plugins.videotron.accounts import give_to_broker, write_accounts
+from plugins.videotron.commands_keys import keys
 from plugins.videotron.roster import read_snapshot, unheard
 from plugins.videotron.settings import VideotronSettings
 
@@ -21,6 +22,9 @@ from plugins.videotron.settings import VideotronSettings
 @click.group()
 def videotron() -> None:
     """Players at the screens, and their accounts at the broker."""
+
+
+videotron.add_command(keys)
 
 
 @videotron.command()

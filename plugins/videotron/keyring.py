@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import fcntl
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -22,17 +23,18 @@ from pathlib import Path
 
 from hub.api.files import write_atomically
 from plugins.videotron.keyfiles import BadKeys, KeysMissing, read_key, write_key
-from plugins.videotron.protocol import Keychain, KeyRole, Keyset, SigningKey, WireError, encode, encode_signed
+from plugins.videotron.protocol import Keychain, KeyRole, Keyset, SigningKey, WireError, decode, encode, encode_signed
 from plugins.videotron.protocol.keychains import read_keychain
 
 ROOT = "root-1.key"
 ONLINE = "online.key"
-NEXT_ONLINE = "online.key.next"  # named by a keyset that is being written
 KEYCHAIN = "keychain.json"
 CREDENTIAL = "siarhub-online.key"
+NO_CREDENTIAL = "missing"  # what SetCredential= gives when there is no key
 LIFETIME = timedelta(days=400)
 WARN_DAYS = 60
 MAX_KEYSETS = 40
+SITE = re.compile(r"[a-z0-9-]{1,40}")
 INIT = "siarhub videotron keys init"
 
 
@@ -52,13 +54,15 @@ def make(folder: Path, site: str = "", *, now: datetime) -> Keyring:
     `site` is a label `[a-z0-9-]{1,40}` that no other office has; "" makes one. Blocks.
     Raises: BadKeys when there are keys already; OSError.
     """
+    site = site or f"siarhub-{secrets.token_hex(3)}"
+    if not SITE.fullmatch(site):
+        raise BadKeys(f"{site!r} is no label: use small letters, digits and hyphens, at most 40")
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     with locked(folder):
         if (folder / KEYCHAIN).exists():
             raise BadKeys(f"{folder} has keys already; look at them: siarhub videotron keys status")
         if (folder / ONLINE).exists() and not (folder / ROOT).exists():
             raise BadKeys(f"{folder / KEYCHAIN} was there and is lost: take it from the backup")
-        site = site or f"siarhub-{secrets.token_hex(3)}"
         root = _kept_or_new(folder / ROOT, f"Siar Hub: ROOT key of {site}. Signs which keys count. Show it to nobody.")
         online = _kept_or_new(folder / ONLINE, f"Siar Hub: online key of {site}. Signs what screens show.")
         keyset = Keyset(
@@ -85,7 +89,7 @@ def load(folder: Path, *, now: datetime) -> Keyring:
     if base64.b64encode(online.public).decode() not in keyset.online.keys:
         raise BadKeys(
             f"keyset {keyset.version} does not name the online key {online_path(folder)}: "
-            "complete the change (siarhub videotron keys rotate), or take both files from one backup"
+            "complete the change (siarhub videotron keys renew), or take both files from one backup"
         )
     return Keyring(site=keyset.site, keyset=keyset, chain=chain, online=online)
 
@@ -113,6 +117,11 @@ def read_chain(folder: Path) -> bytes:
         raise BadKeys(f"{path} cannot be read ({error.strerror})") from None
 
 
+def texts_of(chain: bytes) -> tuple[str, ...]:
+    """The envelopes of the chain's keysets. Raises: WireError."""
+    return decode(Keychain, chain).keysets
+
+
 def keysets_of(chain: bytes, folder: Path) -> tuple[Keyset, ...]:
     """Every keyset of the chain, its signatures checked. Raises: BadKeys."""
     try:
@@ -131,8 +140,12 @@ def online_path(folder: Path) -> Path:
 def read_online(folder: Path) -> SigningKey:
     """The online key. Raises: KeysMissing, BadKeys."""
     path = online_path(folder)
+    if path.name != CREDENTIAL:
+        return read_key(path)
     # systemd shows a credential to the unit's user by an ACL, whose mask stands in the group's place.
-    return read_key(path, open_to=0o007 if path.name == CREDENTIAL else 0o077)
+    if path.stat().st_size < len(NO_CREDENTIAL) + 2:
+        raise KeysMissing(f"systemd found no online key for the hub; make it: {INIT}, or take it from the backup")
+    return read_key(path, open_to=0o007)
 
 
 def write_keychain(folder: Path, keysets: tuple[str, ...]) -> None:
@@ -143,14 +156,22 @@ def write_keychain(folder: Path, keysets: tuple[str, ...]) -> None:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """One writer at a time. Raises: BadKeys when there is another."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise KeysMissing(f"there are no keys in {folder}; make them: {INIT}") from None
+    try:
+        _lock(fd, folder)
         yield
-    except BlockingIOError:
-        raise BadKeys(f"another command is changing the keys in {folder}; wait for it, then try again") from None
     finally:
         os.close(fd)
+
+
+def _lock(fd: int, folder: Path) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BadKeys(f"another command is changing the keys in {folder}; wait for it, then try again") from None
 
 
 def _kept_or_new(path: Path, title: str) -> SigningKey:

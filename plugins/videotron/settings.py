@@ -129,6 +129,10 @@ class VideotronSettings(PluginSettings):
         None,
         description="Folder of the keys that sign what screens show; unset: the state folder's plugins/videotron/keys.",
     )
+    keys: Path | None = Field(
+        None,
+        description="Folder of the keys that sign what screens show; unset: the state folder's plugins/videotron/keys.",
+    )
     block_bytes: int = Field(
         262144, ge=1024, le=MAX_BLOCK_BYTES, description="Size of the blocks in which files travel, in bytes."
     )
@@ -157,6 +161,11 @@ class VideotronSettings(PluginSettings):
         if self.broker.username in self.screens:
             raise ValueError(f"broker.username {self.broker.username!r} is the id of a screen; rename one of them")
         return self
+
+
+def keys_folder(settings: VideotronSettings, state_dir: Path) -> Path:
+    """Where the hub's keys are: as set, else in the plugin's state folder."""
+    return settings.keys or state_dir / "keys"
 
 
 def keys_folder(settings: VideotronSettings, state_dir: Path) -> Path:
