@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.api.files import write_atomically
-from plugins.videotron.accounts import write_accounts
+from plugins.videotron.accounts import why_not_start, write_accounts
 from plugins.videotron.protocol import DEFAULT_NAMESPACE
 from plugins.videotron.settings import HUB_ACCOUNT
 
@@ -55,6 +55,8 @@ class LocalBroker:
 
     async def start(self) -> None:
         """Start it (again) and return when it accepts connections. Raises: BrokerDidNotStart."""
+        if why := why_not_start(await asyncio.to_thread((self.folder / "acl").read_text)):
+            raise BrokerDidNotStart(why)
         self._process = await asyncio.create_subprocess_exec(
             _program(),
             "-c",
