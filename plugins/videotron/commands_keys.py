@@ -106,8 +106,9 @@ def revoke(hub: CommandContext, folder: Path | None, out: Path | None) -> None:
 @keys.command()
 @folder_option
 @out_option
+@click.option("--unattended", is_flag=True, help="Write no proposal where custodians are needed.")
 @click.pass_obj
-def renew(hub: CommandContext, folder: Path | None, out: Path | None) -> None:
+def renew(hub: CommandContext, folder: Path | None, out: Path | None, *, unattended: bool) -> None:
     """Let the same keys hold longer, when they end soon. Completes what was interrupted."""
     with told():
         path, now = _folder(hub, folder), _now()
@@ -115,8 +116,10 @@ def renew(hub: CommandContext, folder: Path | None, out: Path | None) -> None:
             click.echo(f"Keyset {keyset.version} is in force until {keyset.expires:%Y-%m-%d}. {RESTART}")
             return
         keyset = keyring.load(path, now=now).keyset
-        if keyring.days_left(keyset, now) >= ceremony.RENEW_DAYS:
-            click.echo(f"Keyset {keyset.version} holds until {keyset.expires:%Y-%m-%d}: nothing to do.")
+        left = keyring.days_left(keyset, now)
+        if unattended or left >= ceremony.RENEW_DAYS:
+            what = "nothing to do" if left >= ceremony.RENEW_DAYS else "its custodians must renew it"
+            click.echo(f"Keyset {keyset.version} holds until {keyset.expires:%Y-%m-%d}: {what}.")
             return
         _change(path, ceremony.Change(), out)
 

@@ -16,9 +16,11 @@ THRESHOLDS = {
     "siarhub.service": 15,
     "siarhub-adopt.service": 15,
     "siarhub-broker.service": 15,
+    "siarhub-keys.service": 15,
     "siarhub-player.service": 17,
     "siarhub-radio.service": 15,
 }
+JOBS = {"siarhub-adopt.service", "siarhub-keys.service"}  # that end when they are done
 needs_systemd_analyze = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not here")
 
 
@@ -43,7 +45,7 @@ def test_the_service_is_hardened(unit: str) -> None:
 
 
 @needs_systemd_analyze
-@pytest.mark.parametrize("unit", sorted(path.name for path in CONFIG.glob("siarhub*.[sp][ea]*")))
+@pytest.mark.parametrize("unit", sorted(path.name for path in CONFIG.glob("siarhub*.[spt][eai]*")))
 def test_systemd_understands_every_line(unit: str) -> None:
     result = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(CONFIG / unit)],
@@ -65,7 +67,7 @@ def test_nothing_can_be_run_from_where_the_service_may_write(unit: str) -> None:
     assert writable <= set(values(unit, "NoExecPaths"))  # by name: a parent does not reach the mounts below it
 
 
-@pytest.mark.parametrize("unit", [name for name in THRESHOLDS if name != "siarhub-adopt.service"])
+@pytest.mark.parametrize("unit", sorted(THRESHOLDS.keys() - JOBS))
 def test_a_service_that_ends_is_started_again_for_ever(unit: str) -> None:
     assert values(unit, "Restart") == ["always"]
     assert values(unit, "StartLimitIntervalSec") == ["0"]
@@ -108,6 +110,12 @@ def test_mpv_can_be_made_to_die_with_the_player() -> None:
     assert "capset" in filters[denied + 1 :]  # setpriv --pdeathsig asks for it; a later line wins
 
 
+def test_only_the_online_key_is_given_to_the_hub_and_a_lost_one_does_not_silence_the_radio() -> None:
+    assert values("siarhub.service", "LoadCredential") == ["siarhub-online.key:/etc/siarhub/keys/online.key"]
+    assert values("siarhub.service", "SetCredential") == ["siarhub-online.key:missing"]
+    assert "/etc/siarhub/keys/root-1.key" not in (CONFIG / "siarhub.service").read_text()
+
+
 def test_orders_reach_the_ledger_whoever_gives_them() -> None:
     # Set-group-id: SQLite's side files get the folder's group. Sticky: nobody but the hub can delete what is the hub's.
     assert values("siarhub.service", "StateDirectoryMode") == ["3770"]
@@ -131,6 +139,7 @@ def test_the_installed_settings_name_what_is_installed() -> None:
     assert settings["radio"]["script"] == "/opt/siarhub/current/config/radio.liq"
     assert settings["radio"]["media_folder"] == "/var/lib/siarhub/radio/media"
     assert settings["radio"]["as_run"] == "/var/lib/siarhub/radio/as-run.jsonl"
+    assert settings["videotron"]["keys"] == "/etc/siarhub/keys"
     assert settings["videotron"]["broker"]["port"] == 1884
     assert settings["videotron"]["broker"]["password_file"] == "/etc/siarhub/broker/siarhub.password"
 
