@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -300,3 +302,18 @@ def test_shares_hold_keys_are_unique_and_nothing_is_shown_that_may_not_be(of: Ma
     if any(one.priority == "urgent" for one in of.items) and loop.entries:
         urgent = {one.item for one in of.items if one.priority == "urgent"}
         assert loop.entries[0].item in urgent or not urgent & {entry.item for entry in loop.entries}
+
+
+VECTORS = json.loads((Path(__file__).parent / "schedule_vectors.json").read_text())
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[one["name"] for one in VECTORS])
+def test_the_published_vectors_hold(vector: Any) -> None:
+    of = Manifest.model_validate_json(json.dumps(vector["manifest"]))
+
+    loop = loop_at(of, now=datetime.fromisoformat(vector["now"]))
+
+    assert [entry.key for entry in loop.entries] == vector["loop"]
+    assert [[left.item, left.why] for left in loop.left_out] == vector["left_out"]
+    assert loop.next_change == (vector["next_change"] and datetime.fromisoformat(vector["next_change"]))
+    assert loop.expired is vector["expired"]
