@@ -15,32 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugins.videotron.protocol import Manifest, ManifestItem, WireError
-from plugins.videotron.protocol.hours import dayparts_of
-from plugins.videotron.protocol.manifests import Screen
+from plugins.videotron.protocol import Manifest, WireError
 from plugins.videotron.protocol.schedule import Loop, Why, loop_at, stale_at
+from tests.plugins.videotron.protocol.making import DAY, HOUR, ISSUED, item, local, manifest
 
-ISSUED = datetime(2026, 11, 22, 16, tzinfo=UTC)  # Monday 23 November, 00.00 WITA
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 QUARTER = timedelta(minutes=15)
-
-
-def item(number: int = 1, *, dayparts: str = "", **facts: Any) -> ManifestItem:
-    sha256 = facts.pop("sha256", f"{number:064x}"[::-1])
-    values: dict[str, Any] = {
-        "item": f"IP-2026-11-{number:04d}", "title": f"film {number}", "cid": sha256[:32], "sha256": sha256,
-        "size": 1000, "seconds": 10.0, "start": ISSUED, "end": ISSUED + 30 * DAY, "fresh_s": 10 * 86400,
-        "dayparts": dayparts_of(dayparts),
-    }  # fmt: skip
-    return ManifestItem(**{**values, **facts})
-
-
-def manifest(*items: ManifestItem, zone: str = "Asia/Makassar", **facts: Any) -> Manifest:
-    values: dict[str, Any] = {
-        "site": "kalsel", "aud": "gerbang", "keyset": 1, "epoch": 1, "seq": 1, "issued": ISSUED,
-        "expires": ISSUED + 40 * DAY, "screen": Screen(width=64, height=32, zone=zone), "items": items,
-    }  # fmt: skip
-    return Manifest(**{**values, **facts})
 
 
 def order(loop: Loop) -> str:
@@ -54,10 +33,6 @@ def why(loop: Loop) -> list[Why]:
 
 def answer(loop: Loop) -> Loop:
     return replace(loop, next_change=None)
-
-
-def local(text: str, zone: str = "Asia/Makassar") -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
 
 
 def test_what_may_be_shown_comes_in_the_manifest_s_order() -> None:
