@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import aiomqtt
 from paho.mqtt.enums import MQTTErrorCode
@@ -18,7 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from hub.api import Clock, Log
-from plugins.videotron.protocol import MAX_DOCUMENT_BYTES, HubState, Topics, encode
+from plugins.videotron.protocol import MAX_DOCUMENT_BYTES, Topics
 from plugins.videotron.settings import BrokerSettings
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
@@ -28,6 +28,11 @@ ACKNOWLEDGED_WITHIN_S = 60.0  # long: behind eight blocks on a poor uplink
 BLOCK_EXPIRY_S = 120
 AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)  # small messages wait 40 ms for an ACK otherwise
 MAX_INCOMING = 2000  # beyond it messages are dropped; states come again, proofs are sent until acknowledged
+
+
+class HubStateText(Protocol):
+    def __call__(self, *, online: bool) -> bytes:
+        """The signed `HubState` of this moment."""
 
 
 class Disconnected(Exception):
@@ -121,10 +126,12 @@ class Link:
 class Broker:
     """Keeps a session with the broker, for ever: `link` is the present one, None while there is none."""
 
-    def __init__(self, *, settings: BrokerSettings, topics: Topics, epoch: str, clock: Clock, log: Log) -> None:
+    def __init__(
+        self, *, settings: BrokerSettings, topics: Topics, hub_state: HubStateText, clock: Clock, log: Log
+    ) -> None:
         self._settings = settings
         self._topics = topics
-        self._epoch = epoch
+        self._hub_state = hub_state
         self._clock = clock
         self._log = log
         self.link: Link | None = None
@@ -220,9 +227,6 @@ class Broker:
         with contextlib.suppress(Disconnected, TimeoutError):
             async with asyncio.timeout(2):
                 await self._say(link, online=False)
-
-    def _hub_state(self, *, online: bool) -> bytes:
-        return encode(HubState(online=online, epoch=self._epoch, now=self._clock.now()))
 
     def _lost(self, group: BaseExceptionGroup[Any]) -> None:
         error: BaseException = group

@@ -77,12 +77,16 @@ class Library:
         self._contents: dict[Sha256, Content] = {}
         self._loading = asyncio.Lock()
 
-    async def load(self, rendition: Rendition) -> Content:
+    async def load(self, rendition: Rendition, *, site: str) -> Content:
         """The rendition as content. Raises: OSError, Rejected when the file is not what its record says."""
         async with self._loading:
             known = self._contents.pop(rendition.sha256, None)
-            if known is None or known.path != rendition.path or not await asyncio.to_thread(known.stands):
-                known = await asyncio.to_thread(cut, rendition.path, rendition.sha256, self._block_bytes)
+            if (
+                known is None
+                or (known.path, known.blocks.site) != (rendition.path, site)
+                or not await asyncio.to_thread(known.stands)
+            ):
+                known = await asyncio.to_thread(cut, rendition.path, rendition.sha256, self._block_bytes, site)
             self._contents[rendition.sha256] = known
             return known
 
@@ -91,7 +95,7 @@ class Library:
         self._contents = {sha256: content for sha256, content in self._contents.items() if sha256 in keep}
 
 
-def cut(path: Path, sha256: Sha256, block_bytes: int) -> Content:
+def cut(path: Path, sha256: Sha256, block_bytes: int, site: str) -> Content:
     """Hash a file whole and block by block. Blocks. Raises: OSError, Rejected."""
     whole, hashes, size = hashlib.sha256(), bytearray(), 0
     with path.open("rb") as file:
@@ -106,6 +110,7 @@ def cut(path: Path, sha256: Sha256, block_bytes: int) -> Content:
     if size == 0:
         raise Rejected(f"{path.name}: the file is empty")
     blocks = BlockList(
+        site=site,
         cid=cid_of(sha256),
         sha256=sha256,
         size=size,

@@ -1,4 +1,4 @@
-"""Between the hub's deliveries and the players: reconciles what each should hold, and takes in what each says.
+"""Between the hub's deliveries and the players: reconciles what each should hold and show, and keeps the sessions.
 
 Nothing here is the truth: deliveries come from the hub's ledger, facts go to its journal, and what the players and
 the broker lost is published again on every connect.
@@ -7,54 +7,52 @@ the broker lost is published again on every connect.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from hub.api import CurrentDelivery, Delivered, DeliveryState, HubError, ItemNumber, PluginContext, Sha256
-from plugins.videotron.broker import Broker, Disconnected, Link, Message
+from hub.api import CurrentDelivery, Delivered, DeliveryState, HubError, ItemNumber, PluginContext, Rendition, Sha256
+from plugins.videotron.announcing import Announcer
+from plugins.videotron.broker import Broker, Disconnected, Link
 from plugins.videotron.complaints import Complaints
 from plugins.videotron.contents import Content, Library
+from plugins.videotron.intray import Intray, KeyOf
+from plugins.videotron.keyfiles import KeysMissing
+from plugins.videotron.keyring import Keyring, load
 from plugins.videotron.links import Links
-from plugins.videotron.manifests import playlist_items, to_show
+from plugins.videotron.manifests import Programme, programme, to_show
 from plugins.videotron.offers import offers
 from plugins.videotron.proofs import ProofKeeper
-from plugins.videotron.protocol import (
-    PlayerState,
-    ProofOfPlay,
-    ReportFlag,
-    Screen,
-    Topics,
-    WireError,
-    cid_of,
-    decode,
-    decode_report,
-    encode,
-)
+from plugins.videotron.protocol import HubState, PlayerState, Screen, Topics, cid_of, encode_signed
 from plugins.videotron.roster import Roster, SnapshotFile, read_snapshot
 from plugins.videotron.sender import Pace, Sender
-from plugins.videotron.settings import VideotronSettings
-from plugins.videotron.store import Store
+from plugins.videotron.settings import VideotronSettings, keys_folder
+from plugins.videotron.store import Issued, Store, Wish
 
 RECONCILE_EVERY_S = 10.0
 SNAPSHOT_EVERY_S = 2.0
+TIME_EVERY_S = 300.0  # how often players hear what time it is
 RECEIPT_AGAIN_S = 600
 STORE = "videotron.sqlite3"
 
 
 class Exchange:
-    def __init__(self, context: PluginContext[VideotronSettings], *, epoch: str) -> None:
+    def __init__(self, context: PluginContext[VideotronSettings], *, run: str, key_of: KeyOf) -> None:
         settings = context.settings
         self._context = context
         self._settings = settings
         self._log = context.log
+        self._run_id = run
         self._topics = Topics(settings.namespace)
         self._wake = asyncio.Event()
         self._withdrawn: set[ItemNumber] = set()
-        self._wanted: dict[str, set[str]] = {}  # by player: the contents in its playlist
-        self._serials: dict[str, int] = {}
+        self._wanted: dict[str, set[str]] = {}  # by player: the contents in its manifest
+        self._issued: dict[str, Issued] = {}
+        self._keyring: Keyring | None = None
+        self._blocks: dict[str, tuple[Keyring, bytes]] = {}  # signed block lists, by content
         self.lost: dict[ItemNumber, str] = {}  # items of which a file cannot be read now, and why
-        self._announced: tuple[Link | None, dict[str, bytes]] = (None, {})
+        self.announcer = Announcer(context.clock)
         self.library = Library(settings.block_bytes)
         self.complaints = Complaints(clock=context.clock, log=context.log)
         self.roster = Roster(
@@ -73,12 +71,33 @@ class Exchange:
             log=context.log,
         )
         self.broker = Broker(
-            settings=settings.broker, topics=self._topics, epoch=epoch, clock=context.clock, log=context.log
+            settings=settings.broker,
+            topics=self._topics,
+            hub_state=self._hub_state,
+            clock=context.clock,
+            log=context.log,
+        )
+        self._intray = Intray(
+            topics=self._topics,
+            roster=self.roster,
+            sender=self.sender,
+            complaints=self.complaints,
+            key_of=key_of,
+            wanted=self._wanted,
+            heard=self._on_state,
+            clock=context.clock,
+            log=context.log,
         )
 
     def wake(self) -> None:
         """Reconcile now: something about the deliveries or the players has changed."""
         self._wake.set()
+
+    async def load(self, rendition: Rendition) -> Content:
+        """The rendition cut into blocks. Raises: OSError, HubError."""
+        if self._keyring is None:
+            self._keyring = await asyncio.to_thread(self._load_keys)
+        return await self.library.load(rendition, site=self._keys.site)
 
     def withdraw(self, number: ItemNumber) -> None:
         """Leave an item out from now on, even before the ledger says so."""
@@ -86,14 +105,17 @@ class Exchange:
         self.wake()
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled. Raises: HubError when there are no keys to sign with."""
         folder = self._context.state_dir
+        self._keyring = await asyncio.to_thread(self._load_keys)
         store, snapshot = await asyncio.to_thread(Store, folder / STORE), SnapshotFile(folder)
         try:
             self.roster.recall(await asyncio.to_thread(read_snapshot, folder, self._context.clock.now()))
             proofs = ProofKeeper(
                 topics=self._topics,
                 store=store,
+                sign=lambda document: encode_signed(document, self._keys.online),
+                site=self._keys.site,
                 journal=self._context.journal,
                 complaints=self.complaints,
                 clock=self._context.clock,
@@ -108,18 +130,57 @@ class Exchange:
             await self._write_snapshot(snapshot.end)
 
     async def _session(self, link: Link, proofs: ProofKeeper) -> None:
-        await link.subscribe(*(f"{self._settings.namespace}/{rest}" for rest in ("r/+/+", "s/+/state", "s/+/proof")))
+        heard = ("r/+/+", "s/+/state", "s/+/proof", "s/+/shot")
+        await link.subscribe(*(f"{self._settings.namespace}/{rest}" for rest in heard))
         self.wake()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._receive(link, proofs), name="videotron: receive")
+            group.create_task(self._intray.receive(link, proofs), name="videotron: receive")
             group.create_task(self.sender.run(link), name="videotron: send")
+            group.create_task(self.announcer.insist(link), name="videotron: insist")
             group.create_task(proofs.run(link), name="videotron: proofs")
+            group.create_task(self._tell_time(link), name="videotron: time")
+
+    async def _tell_time(self, link: Link) -> None:
+        while True:
+            await asyncio.sleep(TIME_EVERY_S)
+            await link.publish(self._topics.hub, self._hub_state(online=True), retain=True)
+
+    # --- the keys
+
+    @property
+    def _keys(self) -> Keyring:
+        if self._keyring is None:
+            raise KeysMissing("the keys are not loaded yet")
+        return self._keyring
+
+    @property
+    def keyring(self) -> Keyring | None:
+        return self._keyring
+
+    def _load_keys(self) -> Keyring:
+        return load(keys_folder(self._settings, self._context.state_dir), now=self._context.clock.now())
+
+    def _hub_state(self, *, online: bool) -> bytes:
+        state = HubState(site=self._keys.site, online=online, run=self._run_id, now=self._context.clock.now())
+        return encode_signed(state, self._keys.online)
+
+    async def _look_at_keys(self) -> None:
+        """Take up new keys; with ones that cannot be used, the old ones go on, and health says so."""
+        try:
+            keyring = await asyncio.to_thread(self._load_keys)
+        except (HubError, OSError) as error:
+            self.complaints.add("keys", str(error))
+            return
+        if keyring.chain != self._keys.chain:
+            self._log.info("keys_were_changed", keyset=keyring.keyset.version, epoch=keyring.keyset.epoch)
+            self._keyring = keyring
 
     # --- from the deliveries to the players
 
     async def _reconcile_forever(self, store: Store) -> None:
         while True:
             self._wake.clear()
+            await self._look_at_keys()
             await self._reconcile(store)
             try:
                 async with asyncio.timeout(RECONCILE_EVERY_S):
@@ -148,7 +209,7 @@ class Exchange:
             if rendition.sha256 in contents:
                 continue
             try:
-                contents[rendition.sha256] = await self.library.load(rendition)
+                contents[rendition.sha256] = await self.load(rendition)
             except (OSError, HubError) as error:  # this file alone is left out, and named
                 lost[number] = str(error)
         self.library.keep_only(contents)
@@ -167,41 +228,81 @@ class Exchange:
     async def _issue(
         self, store: Store, shown: Sequence[CurrentDelivery], contents: dict[Sha256, Content]
     ) -> dict[str, bytes]:
-        """What must stand retained at the broker, by topic: the block lists, then the playlists that need them."""
-        desired = {self._topics.block_list(c.cid): encode(c.blocks) for c in contents.values()}
-        known = await asyncio.to_thread(store.players)
-        for player in sorted({*self._settings.screens, *known}):
-            configured = self._settings.screens.get(player)
-            screen = Screen(width=configured.width, height=configured.height) if configured else None
-            items = playlist_items(player, shown, contents) if configured else ()
-            now = self._context.clock.now()
-            issued = await asyncio.to_thread(store.issue, player, screen, items, shown, now)
-            desired[self._topics.playlist(player)] = issued.document
-            if self._serials.get(player) != issued.serial:
-                self._log.info("playlist_was_issued", player=player, serial=issued.serial, items=issued.items)
-            self._serials[player] = issued.serial
-            self._wanted[player] = {item.cid for item in items}
+        """What must stand retained at the broker, by topic: keys, block lists, then the manifests that need them."""
+        desired = {self._topics.keys: self._keys.chain}
+        desired |= {self._topics.block_list(content.cid): self._signed(content) for content in contents.values()}
+        self._blocks = {cid: signed for cid, signed in self._blocks.items() if self._topics.block_list(cid) in desired}
+        for player, issued in (await asyncio.to_thread(self._issue_all, store, shown, contents)).items():
+            desired[self._topics.manifest(player)] = issued.document
+            before = self._issued.get(player)
+            if before is None or before.version != issued.version:
+                films = len(issued.manifest.items)
+                self._log.info("manifest_was_issued", player=player, seq=issued.manifest.seq, films=films)
+                self._wanted[player] = {file.cid for file in issued.manifest.files()}
+            self._issued[player] = issued
         return desired
 
-    async def _announce(self, link: Link, store: Store, desired: dict[str, bytes]) -> None:
-        if self._announced[0] is not link:  # a broker may have lost everything
-            self._announced = (link, {})
-        announced = self._announced[1]
-        news = {topic: document for topic, document in desired.items() if announced.get(topic) != document}
-        if news:
-            await asyncio.to_thread(store.will_retain, news)
-        for topic, document in news.items():
-            await link.publish(topic, document, retain=True)
-            announced[topic] = document
-        await self._clear(link, store, desired)
+    def _issue_all(
+        self, store: Store, shown: Sequence[CurrentDelivery], contents: dict[Sha256, Content]
+    ) -> dict[str, Issued]:
+        settings, by_screen = self._settings, defaultdict[str, list[CurrentDelivery]](list)
+        for current in shown:
+            by_screen[current.delivery.destination].append(current)
+        wishes = [
+            Wish(
+                player=player,
+                screen=Screen(width=screen.width, height=screen.height, zone=screen.zone),
+                programme=self._programme(player, by_screen[player], contents),
+                deliveries=by_screen[player],
+            )
+            for player, screen in sorted(settings.screens.items())
+        ]
+        wishes += [Wish(player=player, screen=None) for player in store.players() if player not in settings.screens]
+        return store.issue(
+            wishes,
+            keyring=self._keys,
+            now=self._context.clock.now(),
+            valid=timedelta(hours=settings.offline.hours),
+            reissue=timedelta(hours=min(settings.reissue_h, settings.offline.hours / 2)),
+        )
 
-    async def _clear(self, link: Link, store: Store, desired: dict[str, bytes]) -> None:
-        stale = await asyncio.to_thread(store.retained) - desired.keys()
-        for topic in sorted(stale):
-            await link.publish(topic, b"", retain=True)
-            self._announced[1].pop(topic, None)
-        if stale:
-            await asyncio.to_thread(store.cleared, stale)
+    def _programme(
+        self, player: str, deliveries: Sequence[CurrentDelivery], contents: dict[Sha256, Content]
+    ) -> Programme:
+        return programme(
+            deliveries,
+            contents,
+            offline=self._settings.offline,
+            fetch_after=lambda urgent: self.links.fetch_after(player, urgent=urgent),
+        )
+
+    def _signed(self, content: Content) -> bytes:
+        known = self._blocks.get(content.cid)
+        if known is None or known[0] is not self._keys:
+            known = self._blocks[content.cid] = (self._keys, encode_signed(content.blocks, self._keys.online))
+        return known[1]
+
+    async def _announce(self, link: Link, store: Store, desired: dict[str, bytes]) -> None:
+        await self.announcer.announce(
+            link,
+            store,
+            desired,
+            insist={self._topics.manifest(player) for player in self._issued},
+            first=self._topics.keys,
+        )
+        for player in self._issued:
+            self._insist_on(player)
+
+    def _insist_on(self, player: str) -> None:
+        """Repeat a player's manifest while it is there and follows another one."""
+        issued, followed = self._issued.get(player), self.roster.follows(player)
+        if issued and player in self.roster:
+            done = followed == issued.version or not self.roster.online(player)
+            self.announcer.followed(self._topics.manifest(player), yes=done)
+
+    def _on_state(self, player: str, state: PlayerState) -> None:
+        self._insist_on(player)
+        self.wake()
 
     async def _record_receipts(self, shown: Sequence[CurrentDelivery]) -> None:
         for current in shown:
@@ -211,54 +312,12 @@ class Exchange:
 
     async def _record_receipt(self, key: str, player: str, files: int) -> None:
         now = self._context.clock.now()
+        issued = self._issued.get(player)
         # A delivery that was taken back and comes again (a screen removed and added, a retry) needs a receipt again.
-        again = f"{self._serials.get(player, 0)}/{int(now.timestamp()) // RECEIPT_AGAIN_S}"
+        again = f"{issued.manifest.seq if issued else 0}/{int(now.timestamp()) // RECEIPT_AGAIN_S}"
         fact = Delivered(delivery=key, at=now, detail=f"{player} holds {files} file(s)")
         if await self._context.journal.record(fact, key=f"delivered/{key}/{again}"):
             self._log.info("delivery_was_received", delivery=key, player=player)
-
-    # --- from the players to the hub
-
-    async def _receive(self, link: Link, proofs: ProofKeeper) -> None:
-        async for message in link.messages():
-            try:
-                self._take(message, proofs)
-            except WireError as error:
-                self.complaints.add(message.topic.removeprefix(self._settings.namespace)[:80], str(error))
-        raise Disconnected("the broker sends no more")
-
-    def _take(self, message: Message, proofs: ProofKeeper) -> None:
-        kind, cid, player = self._topics.parse(message.topic)
-        if player not in self.roster:
-            self.complaints.add(player, "no such screen is configured")
-        elif kind == "report":
-            self._take_report(cid, player, message.payload)
-        elif kind == "state" and message.payload:
-            self._take_state(player, message)
-        elif kind == "proof":
-            proof = decode(ProofOfPlay, message.payload)
-            _same(player, proof.player)
-            self.roster.heard(player)
-            proofs.take(proof)
-
-    def _take_report(self, cid: str, player: str, payload: bytes) -> None:
-        report = decode_report(payload)
-        if cid not in self._wanted.get(player, ()):  # withdrawn meanwhile, or none of its business
-            return
-        if report.blocks != self.sender.blocks_of(cid):
-            raise WireError(f"a report about {report.blocks} blocks of {cid}")
-        self.roster.heard(player)
-        self.sender.report(cid, player, report)
-        whole = report.have == (1 << report.blocks) - 1
-        if ReportFlag.DONE in report.flags and whole and self.roster.on_done(player, cid):
-            self._log.info("content_was_fetched", player=player, cid=cid)
-            self.wake()
-
-    def _take_state(self, player: str, message: Message) -> None:
-        state = decode(PlayerState, message.payload)
-        _same(player, state.player)
-        if self.roster.on_state(player, state, retained=message.retained):
-            self.wake()
 
     # --- for people
 
@@ -269,7 +328,8 @@ class Exchange:
             await asyncio.sleep(SNAPSHOT_EVERY_S)
 
     async def _write_snapshot(self, write: Callable[[datetime, list[dict[str, Any]]], None]) -> None:
-        rows = self.roster.snapshot(serials=self._serials, wanted=self._wanted, progress=self.sender.progress())
+        seqs = {player: issued.manifest.seq for player, issued in self._issued.items()}
+        rows = self.roster.snapshot(seqs=seqs, wanted=self._wanted, progress=self.sender.progress())
         try:
             await asyncio.to_thread(write, self._context.clock.now(), rows)
         except OSError as error:  # a full disk must not stop the transfers; the next turn tries again
@@ -287,9 +347,3 @@ class Exchange:
         )
         parts = [heard or "never heard", f"fetching {fetching}" if fetching else "", *self.roster.errors(player)]
         return "; ".join(part for part in parts if part)
-
-
-def _same(topic: str, payload: str) -> None:
-    """The broker's ACL vouches for the topic only."""
-    if topic != payload:
-        raise WireError(f"it calls itself {payload}")

@@ -1,13 +1,14 @@
-"""Which files each player should hold and play: pure functions of the deliveries and the configured screens."""
+"""Which films each player should hold and show: pure functions of the deliveries and the configured screens."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from hub.api import (
+    FALLBACK,
     Asset,
     Channel,
     CurrentDelivery,
@@ -19,14 +20,15 @@ from hub.api import (
     ItemState,
     MediaKind,
     Priority,
+    Rendition,
     Sha256,
     Want,
 )
 from plugins.videotron.contents import Content
-from plugins.videotron.protocol import PlaylistItem
-from plugins.videotron.settings import ScreenSettings
+from plugins.videotron.protocol import Daypart, File, ManifestItem, Standby
+from plugins.videotron.settings import OfflineSettings, ScreenSettings
 
-MAX_ITEMS = 1000
+MAX_ITEMS, MAX_STANDBY = 1000, 100  # the protocol's
 READY_STATES = {DeliveryState.READY, DeliveryState.HANDED_OVER, DeliveryState.DELIVERED, DeliveryState.PLAYED}
 LIVE_STATES = {ItemState.ACCEPTED, ItemState.ACTIVE}
 
@@ -100,26 +102,105 @@ def to_show(
     return sorted(found, key=_playing_order)
 
 
-def playlist_items(
-    screen_id: str, deliveries: Sequence[CurrentDelivery], contents: Mapping[Sha256, Content]
-) -> tuple[PlaylistItem, ...]:
-    """What one player plays; a rendition whose content could not be loaded is left out."""
-    items = [
-        PlaylistItem(
-            item=current.item.number,
-            cid=contents[rendition.sha256].cid,
-            sha256=rendition.sha256,
-            size=contents[rendition.sha256].blocks.size,
-            start=current.item.start,
-            end=current.item.end,
-            seconds=rendition.media.duration_s or 0.0,
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programme:
+    """What one player's manifest says of films: those of its loop, those kept ready, the one for empty times."""
+
+    items: tuple[ManifestItem, ...] = ()
+    standby: tuple[Standby, ...] = ()
+    fallback: Standby | None = None
+
+    def files(self) -> tuple[File, ...]:
+        return (*self.items, *self.standby, *((self.fallback,) if self.fallback else ()))
+
+
+def programme(
+    deliveries: Sequence[CurrentDelivery],
+    contents: Mapping[Sha256, Content],
+    *,
+    offline: OfflineSettings,
+    fetch_after: Callable[[bool], datetime | None],
+    kept: Collection[ItemNumber] = (),
+) -> Programme:
+    """What one player holds and shows by its deliveries; a rendition whose content could not be loaded is left out.
+
+    An item with a template's name is kept ready and never in the loop, as are those of `kept` (an emergency's own).
+    `fetch_after` says from when on this screen may fetch, by whether it is urgent.
+    """
+    films = [
+        (current, rendition)
         for current in deliveries
-        if current.delivery.destination == screen_id
         for rendition in current.renditions
         if rendition.sha256 in contents
     ]
-    return tuple(items[:MAX_ITEMS])
+    ready = [_standby(current.item, rendition, contents) for current, rendition in films if _is_kept(current, kept)]
+    loop = [
+        _item(current.item, rendition, contents, offline, fetch_after)
+        for current, rendition in films
+        if not _is_kept(current, kept)
+    ]
+    spare = [film for film in ready if film.name == FALLBACK]
+    return Programme(
+        items=tuple(loop[:MAX_ITEMS]),
+        standby=tuple(film for film in ready if film.name != FALLBACK)[:MAX_STANDBY],
+        fallback=spare[-1] if spare else None,
+    )
+
+
+def _is_kept(current: CurrentDelivery, kept: Collection[ItemNumber]) -> bool:
+    return bool(current.item.template) or current.item.number in kept
+
+
+def _item(
+    item: Item,
+    rendition: Rendition,
+    contents: Mapping[Sha256, Content],
+    offline: OfflineSettings,
+    fetch_after: Callable[[bool], datetime | None],
+) -> ManifestItem:
+    content = contents[rendition.sha256]
+    return ManifestItem(
+        cid=content.cid,
+        sha256=rendition.sha256,
+        size=content.blocks.size,
+        seconds=rendition.media.duration_s or 0.0,
+        fetch_after=fetch_after(item.priority is Priority.URGENT),
+        item=item.number,
+        title=item.title[:300],
+        start=item.start,
+        end=item.end,
+        days=item.days,
+        dayparts=dayparts(item.dayparts),
+        priority="urgent" if item.priority is Priority.URGENT else "normal",
+        share=min(item.share, 20),
+        classification=item.classification.value if item.classification else "",
+        approval=_approval(item)[:200],
+        fresh_s=offline.fresh_s(item),
+    )
+
+
+def _standby(item: Item, rendition: Rendition, contents: Mapping[Sha256, Content]) -> Standby:
+    content = contents[rendition.sha256]
+    return Standby(
+        cid=content.cid,
+        sha256=rendition.sha256,
+        size=content.blocks.size,
+        seconds=rendition.media.duration_s or 0.0,
+        item=item.number,
+        title=item.title[:300],
+        name=item.template,
+    )
+
+
+def _approval(item: Item) -> str:
+    approval = item.approval
+    return f"{approval.number}, {approval.date:%Y-%m-%d}, {approval.approver}" if approval else ""
+
+
+def dayparts(text: str) -> tuple[Daypart, ...]:
+    """The dayparts of an item, as intake has checked and written them: `06:00-09:00, 16:00-21:00`."""
+    parts = (part.strip().split("-") for part in text.split(",") if part.strip())
+    return tuple(Daypart(start=start, end=end) for start, end in parts)
 
 
 def _playing_order(current: CurrentDelivery) -> tuple[bool, datetime, str]:

@@ -28,7 +28,10 @@ from hub.api import (
     Service,
     hookimpl,
 )
+from plugins.videotron.enrolments import FILE as ENROLMENTS
+from plugins.videotron.enrolments import Enrolments
 from plugins.videotron.exchange import Exchange
+from plugins.videotron.keyfiles import KeysMissing
 from plugins.videotron.manifests import UnknownScreen, pictures_of, plan, unknown_screens
 from plugins.videotron.settings import VideotronSettings
 
@@ -41,7 +44,8 @@ class VideotronPlugin:
     def __init__(self, context: PluginContext[VideotronSettings]) -> None:
         self._context = context
         self._settings = context.settings
-        self._exchange = Exchange(context, epoch=secrets.token_hex(8))
+        self._enrolments = Enrolments(context.state_dir / ENROLMENTS)
+        self._exchange = Exchange(context, run=secrets.token_hex(8), key_of=self._enrolments.key_of)
 
     @hookimpl
     def hub_check_environment(self) -> Sequence[str]:
@@ -108,11 +112,13 @@ class VideotronPlugin:
             raise Rejected(f"the screen {delivery.destination} is no longer configured")
         for rendition in renditions:
             try:
-                await self._exchange.library.load(rendition)
+                await self._exchange.load(rendition)
             except OSError as error:
                 raise RetryLater(f"{rendition.path.name} cannot be read: {error}") from error
+            except KeysMissing as error:
+                raise RetryLater(str(error)) from error
         self._exchange.wake()
-        return Pending(detail=f"in the playlist of {delivery.destination}")
+        return Pending(detail=f"in the manifest of {delivery.destination}")
 
     @hookimpl
     async def hub_withdraw(self, item: Item, reason: str) -> None:

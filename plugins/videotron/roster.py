@@ -12,7 +12,7 @@ from typing import Any
 
 from hub.api import Clock
 from hub.api.files import write_atomically
-from plugins.videotron.protocol import PlayerState
+from plugins.videotron.protocol import Attack, PlayerState, Refused
 from plugins.videotron.settings import ScreenSettings
 
 SNAPSHOT = "players.json"
@@ -40,7 +40,7 @@ class Roster:
         return player in self._seen
 
     def on_state(self, player: str, state: PlayerState, *, retained: bool) -> bool:
-        """Take in a player's state; True when what it holds has changed.
+        """Take in a player's state; True when what it holds or follows has changed.
 
         A retained one tells what the player last said, not that it is there now. A will is news about the link only.
         """
@@ -49,19 +49,18 @@ class Roster:
         if not state.online:
             seen.state = (seen.state or state).model_copy(update={"online": False})
             return False
+        before = seen.state
+        if before is not None and (state.boots, state.n) < (before.boots, before.n):
+            raise Refused(Attack.REPLAYED, "a state from before the last one")
         if not retained:
             seen.last_seen = self._clock.now()
-        seen.state = state
-        before, seen.holds = seen.holds, set(state.holds)
-        return before != seen.holds
+        seen.state, seen.holds = state, set(state.holds)
+        return before is None or _of_note(before) != _of_note(state)
 
-    def on_done(self, player: str, cid: str) -> bool:
-        """The player reported a whole file verified and in its place; True when that is news."""
-        seen = self._seen[player]
-        self.heard(player)
-        news = cid not in seen.holds
-        seen.holds.add(cid)
-        return news
+    def follows(self, player: str) -> tuple[int, int] | None:
+        """The manifest that the player says it follows; None when it was not heard yet."""
+        seen = self._seen.get(player)
+        return (seen.state.epoch, seen.state.seq) if seen and seen.state else None
 
     def heard(self, player: str) -> None:
         self._seen[player].last_seen = self._clock.now()
@@ -85,15 +84,15 @@ class Roster:
 
     def errors(self, player: str) -> tuple[str, ...]:
         state = self._seen[player].state
-        return state.errors if state else ()
+        return tuple(f"{problem.code}: {problem.text}" for problem in state.problems) if state else ()
 
     def snapshot(
-        self, *, serials: Mapping[str, int], wanted: Mapping[str, set[str]], progress: Mapping[str, tuple[int, int]]
+        self, *, seqs: Mapping[str, int], wanted: Mapping[str, set[str]], progress: Mapping[str, tuple[int, int]]
     ) -> list[dict[str, Any]]:
         """The players as `siarhub videotron players --json` shows them."""
         self.changed = False
         return [
-            self._row(player, serials.get(player, 0), wanted.get(player, set())) | {"receiving": progress.get(player)}
+            self._row(player, seqs.get(player, 0), wanted.get(player, set())) | {"receiving": progress.get(player)}
             for player in sorted(self._seen)
         ]
 
@@ -103,14 +102,14 @@ class Roster:
             if (seen := self._seen.get(row["player"])) and row["last_seen"]:
                 seen.last_seen = seen.last_seen or datetime.fromisoformat(row["last_seen"])
 
-    def _row(self, player: str, serial: int, wanted: set[str]) -> dict[str, Any]:
+    def _row(self, player: str, seq: int, wanted: set[str]) -> dict[str, Any]:
         seen = self._seen[player]
         row = unheard(player, self._screens[player]) | {
             "online": self.online(player),
             "last_seen": seen.last_seen.isoformat() if seen.last_seen else None,
             "wanted": len(wanted),
             "held": len(wanted & seen.holds),
-            "serial": serial,
+            "seq": seq,
         }
         return row | _told(seen.state) if seen.state else row
 
@@ -126,10 +125,11 @@ def unheard(player: str, screen: ScreenSettings) -> dict[str, Any]:
         "last_seen": None,
         "wanted": 0,
         "held": 0,
-        "serial": 0,
-        "serial_followed": None,
+        "seq": 0,
+        "seq_followed": None,
         "playing": None,
         "mpv": None,
+        "shows": None,
         "software": None,
         "free_bytes": None,
         "clock": None,
@@ -138,15 +138,20 @@ def unheard(player: str, screen: ScreenSettings) -> dict[str, Any]:
     }
 
 
+def _of_note(state: PlayerState) -> tuple[object, ...]:
+    return state.holds, state.epoch, state.seq, state.override, state.online
+
+
 def _told(state: PlayerState) -> dict[str, Any]:
     return {
-        "serial_followed": state.serial,
+        "seq_followed": state.seq,
         "playing": state.playing.model_dump(mode="json") if state.playing else None,
         "mpv": state.mpv,
         "software": state.software,
         "free_bytes": state.free_bytes,
         "clock": state.clock.isoformat(),
-        "errors": list(state.errors),
+        "shows": state.shows,
+        "errors": [f"{problem.code}: {problem.text}" for problem in state.problems],
     }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from hub.api import Fit, Pages, PluginSettings, VideoProfile
+from hub.api import Classification, Fit, Item, Pages, PluginSettings, Priority, VideoProfile
 from plugins.videotron.protocol import DEFAULT_NAMESPACE, MAX_BLOCK_BYTES, PlayerId
 from plugins.videotron.windows import parse_windows
 
@@ -77,6 +78,9 @@ class ScreenSettings(BaseModel):
     with_sound: bool = Field(False, description="Keep the sound: only for a screen with loudspeakers.")
     still_seconds: float = Field(10.0, ge=1, le=600, description="How long an image or a page of a PDF is shown.")
     pages: Pages = Field(Pages.FIRST, description='Pages of a PDF to show: "first" or "all".')
+    zone: str = Field(
+        "Asia/Makassar", description="Time zone of its times of day: Asia/Jakarta, Asia/Makassar or Asia/Jayapura."
+    )
     groups: tuple[PlayerId, ...] = Field((), description="Groups this screen belongs to, usable in `layar:` lines.")
     link: LinkKind = Field(
         LinkKind.LAN, description='"lan", or "slow" for a mobile link: little is on its way to it at a time.'
@@ -106,6 +110,15 @@ class ScreenSettings(BaseModel):
             raise ValueError(f"{kbps} kbit/s is less than {MIN_DOWNLOAD_KBPS}, at which a block takes 8 s")
         return kbps
 
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"no time zone is named {name!r}; write Asia/Makassar, for instance") from None
+        return name
+
     def profile(self) -> VideoProfile:
         """The rendition this screen needs."""
         return VideoProfile(
@@ -120,14 +133,27 @@ class ScreenSettings(BaseModel):
         )
 
 
+class OfflineSettings(BaseModel):
+    """`[plugins.videotron.offline]`: how long a player that hears nothing from the hub goes on showing what it has.
+
+    A withdrawal cannot reach such a player: these hours are the bound.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hours: int = Field(168, ge=1, le=720, description="For items of no other line here; the fallback comes then.")
+    urgent_hours: int = Field(24, ge=1, le=720, description="For urgent items, and those of the class serta-merta.")
+
+    def fresh_s(self, item: Item) -> int:
+        """Seconds after a manifest's issue."""
+        urgent = item.priority is Priority.URGENT or item.classification is Classification.IMMEDIATE
+        return 3600 * (min(self.urgent_hours, self.hours) if urgent else self.hours)
+
+
 class VideotronSettings(PluginSettings):
     broker: BrokerSettings = Field(BrokerSettings(), description="The connection to the MQTT broker.")
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,20}(/[a-z0-9-]{1,20}){0,2}$")] = Field(
         DEFAULT_NAMESPACE, description="First part of every topic; the players' must be the same."
-    )
-    keys: Path | None = Field(
-        None,
-        description="Folder of the keys that sign what screens show; unset: the state folder's plugins/videotron/keys.",
     )
     keys: Path | None = Field(
         None,
@@ -145,6 +171,10 @@ class VideotronSettings(PluginSettings):
     upload_limit_kbps: int = Field(
         0, ge=0, le=10_000_000, description="How fast the hub sends films to the broker, in kbit/s; 0: no limit."
     )
+    reissue_h: float = Field(
+        6.0, gt=0, le=168, description="How often manifests are signed anew, so that players know that they are fresh."
+    )
+    offline: OfflineSettings = Field(OfflineSettings(), description="What a player does that hears nothing any more.")
     silent_after_s: float = Field(
         90, ge=5, le=86400, description="A player that was not heard for so long counts as offline."
     )
@@ -161,11 +191,6 @@ class VideotronSettings(PluginSettings):
         if self.broker.username in self.screens:
             raise ValueError(f"broker.username {self.broker.username!r} is the id of a screen; rename one of them")
         return self
-
-
-def keys_folder(settings: VideotronSettings, state_dir: Path) -> Path:
-    """Where the hub's keys are: as set, else in the plugin's state folder."""
-    return settings.keys or state_dir / "keys"
 
 
 def keys_folder(settings: VideotronSettings, state_dir: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What the hub has told its players, kept through restarts: serials, retained topics, and who was given what.
+"""What the hub has told its players, kept through restarts: manifests, retained topics, and who was given what.
 
 SQLite in the plugin's state folder. Every method blocks: call it in a thread.
 """
@@ -9,16 +9,18 @@ import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hub.api import CurrentDelivery, ItemNumber, Sha256
-from plugins.videotron.protocol import Playlist, PlaylistItem, Screen, cid_of, decode, encode
+from plugins.videotron.keyring import Keyring
+from plugins.videotron.manifests import Programme
+from plugins.videotron.protocol import Manifest, Screen, cid_of, decode, encode_signed
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS playlist (
-  player TEXT PRIMARY KEY, serial INTEGER NOT NULL, digest TEXT NOT NULL, items INTEGER NOT NULL, document BLOB NOT NULL
+CREATE TABLE IF NOT EXISTS manifest (
+  player TEXT PRIMARY KEY, digest TEXT NOT NULL, document BLOB NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS given (
   player TEXT NOT NULL, item TEXT NOT NULL, cid TEXT NOT NULL, sha256 TEXT NOT NULL, delivery TEXT NOT NULL,
@@ -39,18 +41,33 @@ class Given:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """The playlist in force for a player; `document` goes out as it stands, now and after every restart."""
+    """The manifest in force for a player; `document` goes out as it stands, now and after every restart."""
 
     player: str
-    serial: int
-    items: int
+    manifest: Manifest
     document: bytes
+    digest: str  # of what it says, whenever it was said
+
+    @property
+    def version(self) -> tuple[int, int]:
+        return self.manifest.epoch, self.manifest.seq
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a player's manifest should say, and the deliveries that it comes from."""
+
+    player: str
+    screen: Screen | None  # None: as it was, for a player whose screen is no longer configured
+    programme: Programme = field(default_factory=Programme)
+    deliveries: Sequence[CurrentDelivery] = ()
 
 
 class Store:
     def __init__(self, path: Path) -> None:
-        """Open or make the database. A damaged one is set aside: playlists are issued anew. Raises: sqlite3.Error."""
+        """Open or make the database. A damaged one is set aside: manifests are issued anew. Raises: sqlite3.Error."""
         self._lock = threading.Lock()
+        self._cache: dict[str, Issued] = {}
         try:
             self._db = _opened(path)
         except sqlite3.OperationalError:  # locked, or a full disk: it may be whole
@@ -64,36 +81,33 @@ class Store:
             self._db.close()
 
     def issue(
-        self,
-        player: str,
-        screen: Screen | None,
-        items: tuple[PlaylistItem, ...],
-        deliveries: Sequence[CurrentDelivery],
-        now: datetime,
-    ) -> Issued:
-        """The playlist with these items: the one in force when it says the same, else a new one with a higher serial.
-
-        `screen` None: as it was, for a player whose screen is no longer configured.
-        What it gives the player is remembered, for the proofs, before anybody can see the playlist.
+        self, wishes: Sequence[Wish], *, keyring: Keyring, now: datetime, valid: timedelta, reissue: timedelta
+    ) -> dict[str, Issued]:
+        """By player, the manifest with its programme: the one in force while it says the same and is fresh, else a
+        newer one. What it gives a player is remembered, for the proofs, before anybody can see the manifest.
         """
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            row = self._row(player)
-            screen = screen or (decode(Playlist, row[3]).screen if row else Screen(width=16, height=16))
-            digest = _digest(screen, items)
-            if row and row[1] == digest:
-                return Issued(player=player, serial=row[0], items=row[2], document=row[3])
-            # Never below the seconds since 1970: a hub that lost this file must still be above what players have seen.
-            serial = max((row[0] if row else 0) + 1, int(now.timestamp()))
-            playlist = Playlist(aud=player, serial=serial, issued=now.astimezone(UTC), screen=screen, items=items)
-            issued = Issued(player=player, serial=serial, items=len(items), document=encode(playlist))
-            self._remember(issued, digest, deliveries)
-            return issued
+        with self._lock:
+            known = {wish.player: self._issued(wish.player) for wish in wishes}
+            new: list[tuple[Wish, str, Issued]] = []
+            for wish in wishes:
+                before = known[wish.player]
+                digest = _digest(wish, keyring)
+                if before is None or before.digest != digest or not _is_fresh(before.manifest, now, reissue):
+                    new.append((wish, digest, _signed(wish, before, digest, keyring, now, valid)))
+            if new:
+                self._remember(new)
+            self._cache |= {issued.player: issued for _, _, issued in new}
+            return {wish.player: self._cache[wish.player] for wish in wishes}
+
+    def issued(self, player: str) -> Issued | None:
+        """The manifest in force for a player; None when it was never sent one."""
+        with self._lock:
+            return self._issued(player)
 
     def players(self) -> list[str]:
-        """Everybody who was ever sent a playlist."""
+        """Everybody who was ever sent a manifest."""
         with self._lock:
-            return [row[0] for row in self._db.execute("SELECT player FROM playlist ORDER BY player")]
+            return [row[0] for row in self._db.execute("SELECT player FROM manifest ORDER BY player")]
 
     def given(self, player: str, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Given]:
         """What the player was given, by (item, cid); a pair that it never was is not in the answer."""
@@ -120,30 +134,86 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("DELETE FROM retained WHERE topic = ?", [(topic,) for topic in topics])
 
-    def _row(self, player: str) -> tuple[int, str, int, bytes] | None:
-        query = "SELECT serial, digest, items, document FROM playlist WHERE player = ?"
-        row: tuple[int, str, int, bytes] | None = self._db.execute(query, (player,)).fetchone()
-        return row
+    def _issued(self, player: str) -> Issued | None:
+        if player not in self._cache and (found := _read_issued(self._db, player)):
+            self._cache[player] = found
+        return self._cache.get(player)
 
-    def _remember(self, issued: Issued, digest: str, deliveries: Sequence[CurrentDelivery]) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO playlist VALUES (?, ?, ?, ?, ?)",
-            (issued.player, issued.serial, digest, issued.items, issued.document),
-        )
-        self._db.executemany(
-            "INSERT OR REPLACE INTO given VALUES (?, ?, ?, ?, ?)",
-            [
-                (issued.player, current.item.number, cid_of(rendition.sha256), rendition.sha256, current.delivery.key)
-                for current in deliveries
-                if current.delivery.destination == issued.player
-                for rendition in current.renditions
-            ],
-        )
+    def _remember(self, new: Sequence[tuple[Wish, str, Issued]]) -> None:
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                "INSERT OR REPLACE INTO manifest VALUES (?, ?, ?)",
+                [(issued.player, digest, issued.document) for _, digest, issued in new],
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO given VALUES (?, ?, ?, ?, ?)",
+                [
+                    (wish.player, one.item.number, cid_of(rendition.sha256), rendition.sha256, one.delivery.key)
+                    for wish, _, _ in new
+                    for one in wish.deliveries
+                    for rendition in one.renditions
+                ],
+            )
 
 
-def _digest(screen: Screen, items: tuple[PlaylistItem, ...]) -> str:
-    text = "\n".join([screen.model_dump_json(), *(item.model_dump_json() for item in items)])
-    return hashlib.sha256(text.encode()).hexdigest()
+def read_issued(path: Path, player: str) -> Issued | None:
+    """The manifest in force for a player, for commands: read-only, with the hub running or not. Blocks.
+
+    Raises: sqlite3.Error.
+    """
+    if not path.exists():
+        return None
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+    try:
+        return _read_issued(db, player)
+    finally:
+        db.close()
+
+
+def _read_issued(db: sqlite3.Connection, player: str) -> Issued | None:
+    row = db.execute("SELECT document, digest FROM manifest WHERE player = ?", (player,)).fetchone()
+    if row is None:
+        return None
+    return Issued(player=player, manifest=decode(Manifest, row[0]), document=row[0], digest=row[1])
+
+
+def _is_fresh(manifest: Manifest, now: datetime, reissue: timedelta) -> bool:
+    return abs(now - manifest.issued) < reissue and now < manifest.expires
+
+
+def _signed(
+    wish: Wish, before: Issued | None, digest: str, keyring: Keyring, now: datetime, valid: timedelta
+) -> Issued:
+    manifest = Manifest(
+        site=keyring.site,
+        aud=wish.player,
+        keyset=keyring.keyset.version,
+        epoch=keyring.keyset.epoch,
+        seq=_next_seq(before, keyring, now),
+        issued=now.astimezone(UTC),
+        expires=(now + valid).astimezone(UTC),
+        screen=wish.screen or (before.manifest.screen if before else Screen(width=16, height=16)),
+        items=wish.programme.items,
+        standby=wish.programme.standby,
+        fallback=wish.programme.fallback,
+    )
+    document = encode_signed(manifest, keyring.online)
+    return Issued(player=wish.player, manifest=manifest, document=document, digest=digest)
+
+
+def _next_seq(before: Issued | None, keyring: Keyring, now: datetime) -> int:
+    """Never below the seconds since 1970: a hub that lost this file must still be above what players have seen."""
+    last = before.manifest.seq if before and before.manifest.epoch == keyring.keyset.epoch else 0
+    return max(last + 1, int(now.timestamp()))
+
+
+def _digest(wish: Wish, keyring: Keyring) -> str:
+    """Of all that must be said anew when it changes, the keys that say it included."""
+    parts = [keyring.site, str(keyring.keyset.version), keyring.online.public.hex(), repr(wish.screen)]
+    parts += [repr(item) for item in wish.programme.items]
+    parts += ["standby", *(repr(film) for film in wish.programme.standby), "fallback", repr(wish.programme.fallback)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -1,4 +1,4 @@
-"""The player: follows its play list, fetches what it lacks, shows what it may, and proves what it showed."""
+"""The player: follows its manifest, fetches what it lacks, shows what it may, and proves what it showed."""
 
 from __future__ import annotations
 
@@ -12,24 +12,42 @@ from time import monotonic
 from typing import Any
 
 from plugins.videotron.player import orders
+from plugins.videotron.player.boots import count_boot
 from plugins.videotron.player.connection import Connection
 from plugins.videotron.player.fallback import fallback_clip
 from plugins.videotron.player.fetching import Fetching
-from plugins.videotron.player.following import Following, ListRefused
 from plugins.videotron.player.heartbeat import beat
+from plugins.videotron.player.identity import Identity
 from plugins.videotron.player.library import Library
 from plugins.videotron.player.mpv import MpvGone, MpvRefused
 from plugins.videotron.player.playback import Clip, Play, Playback
 from plugins.videotron.player.ports import Clock, Log
 from plugins.videotron.player.proof import open_proof_log
 from plugins.videotron.player.proving import Proving
-from plugins.videotron.player.reconcile import Limits
+from plugins.videotron.player.rejections import Rejections
+from plugins.videotron.player.reporting import Reporting
 from plugins.videotron.player.settings import PlayerSettings
+from plugins.videotron.player.showing import Showing, decide
 from plugins.videotron.player.speaking import Speaking
 from plugins.videotron.player.store import MB, Store
-from plugins.videotron.protocol import HubState, ProofAck, Report, Topics, WireError, decode, open_envelope
+from plugins.videotron.player.timekeeping import Timekeeper
+from plugins.videotron.player.trusted import Limits, Trusted
+from plugins.videotron.protocol import (
+    Command,
+    HubState,
+    Machine,
+    Problem,
+    ProofAck,
+    Report,
+    Shows,
+    Topics,
+    Trouble,
+    WireError,
+    open_envelope,
+)
 
 LOOK_AGAIN_S = 5.0  # also after the clock was set
+SILENCE_S = 86400.0  # without a newer manifest, though the hub signs one every few hours
 
 
 class SystemClock:
@@ -51,32 +69,71 @@ class Agent:
         self._log = log
         self._wake = asyncio.Event()
         self._fallback: Clip | None = None
-        self._refused = ""
-        self._epoch = ""
+        self._run = ""  # of the hub
+        self._unstored = ""
+        self._showing = Showing(shows=Shows.NOTHING)
         self._build(settings, boot=secrets.token_hex(8))
 
     def _build(self, settings: PlayerSettings, *, boot: str) -> None:
         state, limits, player = settings.state_dir, settings.limits, settings.player
         clock, log = self._clock, self._log
         self.topics = Topics(settings.broker.namespace)
+        self.time = Timekeeper(clock)
+        self.rejections = Rejections(clock=clock, log=log)
         self.store = Store(state / "media", keep_free_bytes=limits.keep_free_mb * MB)
-        self.following = Following(state / "playlist.json", player=player, limits=_limits(settings))
+        self.identity = Identity.load_or_make(state)
+        self.trusted = Trusted(
+            state,
+            player=player,
+            chain=settings.trust,
+            time=self.time,
+            limits=Limits(file_bytes=limits.max_file_mb * MB, total_bytes=limits.max_total_mb * MB),
+        )
         self.proofs = open_proof_log(
             state / "proof.db", boot=boot, keep=limits.max_proofs, set_aside=self._proofs_were_spoiled
         )
-        self.fetching = Fetching(store=self.store, boot=int(boot, 16), clock=clock, log=log, on_done=self._film_came)
+        self.fetching = Fetching(
+            store=self.store,
+            boot=int(boot, 16),
+            judge=self.trusted.blocks,
+            clock=clock,
+            log=log,
+            on_done=self._film_came,
+        )
         self.library = Library(store=self.store, fetching=self.fetching, log=log)
         self.playback = Playback(
             mpv=settings.mpv, screen=settings.screen, clock=clock, log=log, on_play=self._played, on_broken=self._broke
         )
-        self.speaking = Speaking(player=player, boot=boot, topics=self.topics, clock=clock, agent=self)
+        self.speaking = Speaking(
+            player=player,
+            boot=boot,
+            boots=count_boot(state, now=int(clock.now().timestamp())),
+            topics=self.topics,
+            clock=clock,
+            identity=self.identity,
+            agent=self,
+        )
         self.connection = Connection(
             settings=settings.broker,
             player=player,
             will=(self.topics.state(player), self.speaking.will),
             log=log,
         )
-        self.proving = Proving(proofs=self.proofs, player=player, publish=self._publish_proof, log=log)
+        self.reporting = Reporting(
+            player=player,
+            topics=self.topics,
+            fetching=self.fetching,
+            connection=self.connection,
+            clock=clock,
+            others=self._subscriptions,
+        )
+        self.proving = Proving(
+            proofs=self.proofs,
+            player=player,
+            identity=self.identity,
+            publish=self._publish_proof,
+            log=log,
+        )
 
     @property
     def settings(self) -> PlayerSettings:
@@ -86,9 +143,23 @@ class Agent:
     def screenshot_path(self) -> Path:
         return self._settings.state_dir / "screen.png"
 
+    @property
+    def shows(self) -> Shows:
+        return self._showing.shows
+
+    @property
+    def received(self) -> int:
+        return self.fetching.received
+
+    @property
+    def received_per_s(self) -> int:
+        return self.fetching.received_per_s
+
     async def run(self) -> None:
         """Be the player until cancelled; what was played until then is recorded."""
-        self._load_list()
+        await asyncio.to_thread(self.trusted.load)
+        for trouble in self.trusted.troubles:
+            self._log.error("state_spoiled", reason=trouble)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._make_fallback(), name="player: fallback")
@@ -96,6 +167,7 @@ class Agent:
                 group.create_task(self._keep_in_step(), name="player: keep in step")
                 group.create_task(self.connection.run(self), name="player: connection")
                 group.create_task(self.speaking.run(self.connection), name="player: speak")
+                group.create_task(self.reporting.run(), name="player: report")
                 group.create_task(self.proving.run_recorder(), name="player: record plays")
                 group.create_task(self.proving.run_sender(), name="player: send proofs")
                 group.create_task(self._serve_orders(), name="player: orders")
@@ -109,54 +181,76 @@ class Agent:
 
     async def connected(self) -> None:
         """Subscribe, say how things are, bring what waits."""
-        self.fetching.report_all(forget_sequences=False)
+        await self.reporting.greet()
         await self.speaking.greet(self.connection)
         self.proving.wake()
 
     async def take(self, topic: str, payload: bytes) -> None:
-        """Deal with one message; one that breaks a rule is logged and changes nothing."""
+        """Deal with one message; one that must not be believed is counted for the hub, and changes nothing."""
         try:
             await self._dispatch(*self.topics.parse(topic), payload)
-        except (WireError, ListRefused) as error:
-            self._log.warning("message_refused", topic=topic[:120], reason=str(error)[:300])
+        except WireError as error:
+            self.rejections.add(topic, error)
+            self.speaking.wake()
         except OSError as error:
-            self._refused = f"the play list could not be stored: {error}"[:300]
-            self._log.error("playlist_not_stored", reason=str(error))
+            self._unstored = f"what came could not be stored: {error}"[:300]
+            self._log.error("message_not_stored", topic=topic[:120], reason=str(error))
 
     async def _dispatch(self, kind: str, cid: str, player: str, payload: bytes) -> None:
         if player not in ("", self._settings.player):
             return
         match kind:
-            case "playlist":
-                await self._take_list(payload)
-            case "block_list":
-                await self.fetching.take_list(cid, payload)
             case "group" | "unicast":
                 await self.fetching.take_block(cid, payload)
-            case "hub":
-                self._take_hub(decode(HubState, payload))
-            case "control" if open_envelope(payload).type == ProofAck.TYPE:
-                await self.proving.take_ack(decode(ProofAck, payload))
-        self.speaking.wake()
+                self.reporting.wake()
+            case "block_list":
+                await self.fetching.take_list(cid, payload)
+                self.reporting.wake()
+            case "keys":
+                self._followed(await self.trusted.take_keys(payload) if payload else False, "keys_taken")
+            case "manifest":
+                self._followed(await self.trusted.take_manifest(payload), "manifest_taken")
+            case "override":
+                self._followed(await self.trusted.take_override(payload), "override_taken")
+            case "hub" if payload:
+                self._take_hub(self.trusted.take_hub(payload))
+            case "control":
+                await self._take_control(payload)
 
-    async def _take_list(self, payload: bytes) -> None:
-        try:
-            is_new = await self.following.take(payload)
-        except ListRefused as refused:
-            self._refused = str(refused)[:300]
-            raise
-        self._refused = ""
+    def _followed(self, is_new: bool, event: str) -> None:
+        """Something decides anew what is shown."""
+        self._unstored = ""
         if is_new:
-            self._log.info("playlist_taken", serial=self.following.serial)
+            epoch, seq = self.trusted.version
+            self._log.info(event, epoch=epoch, manifest=seq, override=self.trusted.override_counter)
             self.library.forgive()
             self._wake.set()
+            self.speaking.wake()
+
+    async def _take_control(self, payload: bytes) -> None:
+        kind = open_envelope(payload).type
+        if kind == ProofAck.TYPE:
+            await self.proving.take_ack(self.trusted.ack(payload))
+        elif kind == Command.TYPE:
+            await self._carry_out(await self.trusted.take_command(payload))
+
+    async def _carry_out(self, command: Command) -> None:
+        self._log.info("command_taken", command=command.name, counter=command.counter)
+        self.speaking.wake()
 
     def _take_hub(self, hub: HubState) -> None:
-        if hub.online and hub.epoch != self._epoch:
-            self._epoch = hub.epoch
+        if hub.online and hub.run != self._run:
+            self._run = hub.run
             self.fetching.report_all(forget_sequences=True)
+            self.reporting.wake()
             self.speaking.say_everything(within_s=random.random())  # noqa: S311 - spreads the players, guards nothing
             self.proving.wake()
+
+    def _subscriptions(self) -> dict[str, int]:
+        """QoS 0 for what must never wait behind blocks; the hub says it again until it is followed."""
+        topics, player = self.topics, self._settings.player
+        urgent = {topics.manifest(player): 0, topics.override(player): 0, topics.control(player): 0}
+        return {topics.hub: 1, topics.keys: 1, **urgent, topics.unicast(player): 1}
 
     # --- what the screen and the disk bring
 
@@ -174,7 +268,8 @@ class Agent:
 
     def _film_came(self, report: Report, sha256: str) -> None:
         self.library.held.add(sha256)
-        self.speaking.done(sha256, report)
+        self.reporting.done(sha256, report)
+        self.speaking.wake()
         self._wake.set()
 
     def _proofs_were_spoiled(self, spoiled: Path) -> None:
@@ -183,47 +278,86 @@ class Agent:
     async def _keep_in_step(self) -> None:
         while True:
             self._wake.clear()
-            showing = self.playback.showing
+            showing, trusted = self.playback.showing, self.trusted
+            override = trusted.override
             wanted, again = await self.library.reconcile(
-                self.following.current, showing=showing.sha256 if showing else "", now=self._clock.now()
+                trusted.manifest,
+                showing=showing.sha256 if showing else "",
+                now=self.time.now(),
+                urgent=override.films if override else (),
             )
-            loop = self.library.clips(wanted.loop)
-            self.playback.show(loop or ((self._fallback,) if self._fallback else ()))
+            self._showing = decide(
+                wanted.loop,
+                manifest=trusted.manifest,
+                override=override,
+                held=self.library.held,
+                broken=self.library.broken,
+            )
+            self._show(self._showing)
             self.speaking.wake()
+            self.reporting.wake()
             await self.fetching.retry()
             if not again:
-                await self._until(wanted.next_change)
+                until = [t for t in (wanted.next_change, override.until if override else None) if t]
+                await self._until(min(until, default=None))
+
+    def _show(self, showing: Showing) -> None:
+        if showing.shows is Shows.BLACKOUT:
+            self.playback.show(())
+            return
+        clips = self.library.clips(showing.loop, version=self.trusted.version)
+        self.playback.show(clips or ((self._fallback,) if self._fallback else ()))
 
     async def _until(self, next_change: datetime | None) -> None:
         wait = LOOK_AGAIN_S
         if next_change is not None:
-            wait = min(wait, max(0.0, (next_change - self._clock.now()).total_seconds()))
+            wait = min(wait, max(0.0, (next_change - self.time.now()).total_seconds()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await self._wake.wait()
 
     # --- the rest
 
-    def errors(self) -> list[str]:
+    def machine(self) -> Machine:
+        return Machine()
+
+    def problems(self) -> list[Problem]:
         """What somebody should know, for the hub."""
-        found = [self._refused, self.playback.trouble, self.proving.trouble, *self.fetching.troubles]
-        found += [f"film {sha256[:12]} cannot be played" for sha256 in sorted(self.library.broken)]
-        current, screen = self.following.current, self._settings.screen
-        if current and (current.screen.width, current.screen.height) != (screen.width, screen.height):
-            wanted = f"{current.screen.width}x{current.screen.height}"
-            found.append(f"the play list is for a screen of {wanted}, this one has {screen.width}x{screen.height}")
-        if current and self._clock.now() < current.issued:
-            found.append("the clock is wrong: it shows a time before the play list was issued")
-        return [error for error in found if error][:20]
+        found = [*self._about_the_manifest(), *self._about_the_clock()]
+        found += [Problem(code=Trouble.STATE_SPOILED, text=text[:300]) for text in self.trusted.troubles]
+        found += [Problem(code=Trouble.FILM_MISSING, text=text[:300]) for text in self.fetching.troubles]
+        found += [
+            Problem(code=Trouble.FILM_BROKEN, text=f"film {sha256[:12]} cannot be played")
+            for sha256 in sorted(self.library.broken)
+        ]
+        others = {
+            Trouble.MPV_DOWN: self.playback.trouble,
+            Trouble.PROOFS_LOST: self.proving.trouble,
+            Trouble.DISK_ERROR: self._unstored,
+        }
+        return found + [Problem(code=code, text=text[:300]) for code, text in others.items() if text]
+
+    def _about_the_manifest(self) -> list[Problem]:
+        manifest, now = self.trusted.manifest, self.time.now()
+        if manifest is None:
+            return [Problem(code=Trouble.NO_MANIFEST)]
+        found = []
+        if manifest.expires <= now:
+            found.append(Problem(code=Trouble.EXPIRED, text=f"since {manifest.expires:%Y-%m-%d %H:%M} UTC"))
+        elif (now - manifest.issued).total_seconds() > SILENCE_S:
+            found.append(Problem(code=Trouble.SILENCE, text=f"since {manifest.issued:%Y-%m-%d %H:%M} UTC"))
+        size, screen = manifest.screen, self._settings.screen
+        if (size.width, size.height) != (screen.width, screen.height):
+            text = f"the manifest is for {size.width}x{size.height}, this screen has {screen.width}x{screen.height}"
+            found.append(Problem(code=Trouble.WRONG_SIZE, text=text))
+        return found
+
+    def _about_the_clock(self) -> list[Problem]:
+        behind = self.time.behind
+        return [Problem(code=Trouble.CLOCK_BEHIND, text=f"by at least {behind}")] if behind else []
 
     async def _publish_proof(self, payload: bytes) -> bool:
         return await self.connection.publish(self.topics.proof(self._settings.player), payload, qos=1)
-
-    def _load_list(self) -> None:
-        try:
-            self.following.load()
-        except ListRefused as refused:
-            self._log.error("stored_playlist_refused", reason=str(refused))
 
     async def _make_fallback(self) -> None:
         try:
@@ -248,8 +382,3 @@ class Agent:
 
     async def _tell_status(self) -> dict[str, Any]:
         return dict(self.speaking.state().model_dump(mode="json"))
-
-
-def _limits(settings: PlayerSettings) -> Limits:
-    limits = settings.limits
-    return Limits(file_bytes=limits.max_file_mb * MB, total_bytes=limits.max_total_mb * MB, entries=limits.max_entries)

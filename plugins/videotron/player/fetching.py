@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,14 +11,14 @@ from hub.api.errors import HubError
 from plugins.videotron.player.ports import Clock, Log
 from plugins.videotron.player.store import Part, Store
 from plugins.videotron.protocol import (
+    Attack,
     Block,
     BlockFlag,
     BlockList,
-    PlaylistItem,
+    File,
+    Refused,
     Report,
     ReportFlag,
-    WireError,
-    decode,
     decode_block,
     tag_of,
 )
@@ -26,11 +27,12 @@ REPORT_EVERY_BLOCKS = 4
 REPORT_DIRTY_S = 0.3
 REPORT_IDLE_S = 2.0
 RETRY_S = 30.0
+RATE_OVER_S = 30.0
 
 
 @dataclass(slots=True, kw_only=True)
 class _Fetch:
-    item: PlaylistItem
+    file: File
     blocks: BlockList | None = None
     part: Part | None = None
     group_sequence: int = 0
@@ -47,8 +49,17 @@ class Fetching:
     """The films that are wanted and not here yet; `on_done` is told of each that is whole, checked and durable."""
 
     def __init__(
-        self, *, store: Store, boot: int, clock: Clock, log: Log, on_done: Callable[[Report, str], None]
+        self,
+        *,
+        store: Store,
+        boot: int,
+        judge: Callable[[bytes, File], BlockList],
+        clock: Clock,
+        log: Log,
+        on_done: Callable[[Report, str], None],
     ) -> None:
+        """`judge` gives the block list in a payload if it is signed and that of this file, else raises WireError."""
+        self._judge = judge
         self._store = store
         self._boot = boot
         self._clock = clock
@@ -57,6 +68,8 @@ class Fetching:
         self._fetches: dict[str, _Fetch] = {}
         self._disk = asyncio.Lock()  # a part is never closed while a block is being written to it
         self.written = 0  # blocks, since start
+        self.received = 0  # bytes of blocks, since start
+        self._lately: deque[tuple[float, int]] = deque()  # when, and how many bytes
 
     @property
     def wanted(self) -> frozenset[str]:
@@ -67,22 +80,20 @@ class Fetching:
     def troubles(self) -> list[str]:
         return [f.trouble for f in self._fetches.values() if f.trouble]
 
-    async def want(self, items: Mapping[str, PlaylistItem]) -> None:
+    async def want(self, files: Mapping[str, File]) -> None:
         """Fetch these and no others; what is already here of one that left stays on the disk until it is swept."""
         async with self._disk:
-            for cid in self._fetches.keys() - items.keys():
+            for cid in self._fetches.keys() - files.keys():
                 self._close(self._fetches.pop(cid))
-            for cid, item in items.items():
-                self._fetches.setdefault(cid, _Fetch(item=item))
+            for cid, file in files.items():
+                self._fetches.setdefault(cid, _Fetch(file=file))
 
     async def take_list(self, cid: str, payload: bytes) -> None:
-        """A block list has come. Raises: WireError when it is not that of the film in the play list."""
+        """A block list has come. Raises: WireError when it is not signed, or not that of the film in the manifest."""
         fetch = self._fetches.get(cid)
         if fetch is None or not payload:
             return
-        blocks = decode(BlockList, payload)
-        if (blocks.cid, blocks.sha256, blocks.size) != (cid, fetch.item.sha256, fetch.item.size):
-            raise WireError(f"{cid}: a block list of another file than the play list names")
+        blocks = self._judge(payload, fetch.file)
         if fetch.blocks != blocks:
             async with self._disk:
                 self._close(fetch)
@@ -95,6 +106,7 @@ class Fetching:
         Raises: WireError when it is none, or fits nowhere.
         """
         block = decode_block(frame)
+        self._count(len(block.data))
         meant = [self._fetches[cid]] if cid in self._fetches else [] if cid else self._tagged(block.tag)
         for fetch in meant:
             _note_sequence(fetch, block)
@@ -105,7 +117,7 @@ class Fetching:
         if meant and not block.is_flush and all(f.part is not None for f in meant):
             for fetch in meant:
                 fetch.bad_blocks += 1
-            raise WireError(f"block {block.index} of {meant[0].item.cid} does not have its hash")
+            raise Refused(Attack.WRONG_BLOCK, f"block {block.index} of {meant[0].file.cid} does not have its hash")
 
     async def retry(self) -> None:
         """Try again what the disk refused a while ago."""
@@ -128,6 +140,20 @@ class Fetching:
             if forget_sequences:
                 fetch.group_sequence = fetch.unicast_sequence = 0
 
+    @property
+    def received_per_s(self) -> int:
+        """Bytes of blocks a second, over the last half minute."""
+        self._count(0)
+        return int(sum(size for _, size in self._lately) / RATE_OVER_S)
+
+    def _count(self, size: int) -> None:
+        now = self._clock.monotonic()
+        self.received += size
+        if size:
+            self._lately.append((now, size))
+        while self._lately and self._lately[0][0] < now - RATE_OVER_S:
+            self._lately.popleft()
+
     async def close(self) -> None:
         async with self._disk:
             for fetch in self._fetches.values():
@@ -143,7 +169,7 @@ class Fetching:
                 return self._set_back(fetch, error)
             fetch.trouble, fetch.report_now = "", True
             held = fetch.part.have.bit_count()
-            self._log.info("fetch_began", cid=fetch.item.cid, blocks=fetch.blocks.n, held=held)
+            self._log.info("fetch_began", cid=fetch.file.cid, blocks=fetch.blocks.n, held=held)
         if fetch.part.complete:
             await self._finish(fetch)
         return None
@@ -177,18 +203,18 @@ class Fetching:
             except (HubError, OSError) as error:
                 return self._set_back(fetch, error)
             fetch.part = None
-            if self._fetches.get(fetch.item.cid) is fetch:
-                del self._fetches[fetch.item.cid]
-        self._log.info("film_fetched", cid=fetch.item.cid, bytes=fetch.item.size, bad_blocks=fetch.bad_blocks)
+            if self._fetches.get(fetch.file.cid) is fetch:
+                del self._fetches[fetch.file.cid]
+        self._log.info("film_fetched", cid=fetch.file.cid, bytes=fetch.file.size, bad_blocks=fetch.bad_blocks)
         done = self._report(fetch, part, ReportFlag.DONE | ReportFlag.LEFT)
-        self._on_done(done, fetch.item.sha256)
+        self._on_done(done, fetch.file.sha256)
         return None
 
     def _set_back(self, fetch: _Fetch, error: Exception) -> None:
         self._close(fetch)
         fetch.retry_at = self._clock.monotonic() + RETRY_S
-        fetch.trouble = f"{fetch.item.item}: {error}"[:300]
-        self._log.warning("fetch_set_back", cid=fetch.item.cid, reason=str(error), retry_s=RETRY_S)
+        fetch.trouble = f"{fetch.file.cid[:12]}: {error}"[:300]
+        self._log.warning("fetch_set_back", cid=fetch.file.cid, reason=str(error), retry_s=RETRY_S)
 
     def _close(self, fetch: _Fetch) -> None:
         if fetch.part is not None:

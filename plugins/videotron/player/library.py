@@ -1,4 +1,4 @@
-"""Keeps the disk in step with the play list: what is verified and may be shown, what is fetched, what is deleted."""
+"""Keeps the disk in step with the manifest: what is verified and may be shown, what is fetched, what is deleted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from datetime import datetime
 from plugins.videotron.player.fetching import Fetching
 from plugins.videotron.player.playback import Clip
 from plugins.videotron.player.ports import Log
-from plugins.videotron.player.reconcile import Entry, Plan, plan
+from plugins.videotron.player.reconcile import Plan, plan
 from plugins.videotron.player.store import Store
-from plugins.videotron.protocol import Playlist, PlaylistItem
+from plugins.videotron.protocol import File, Manifest
+from plugins.videotron.protocol.schedule import Entry
 
 FETCHED_TOGETHER = 8
 
@@ -32,23 +33,30 @@ class Library:
         self._suspects.add(sha256)
 
     def forgive(self) -> None:
-        """A new play list: try again what could not be played."""
+        """A new manifest: try again what could not be played."""
         self.broken.clear()
 
-    async def reconcile(self, playlist: Playlist | None, *, showing: str, now: datetime) -> tuple[Plan, bool]:
+    async def reconcile(
+        self, manifest: Manifest | None, *, showing: str, now: datetime, urgent: Collection[File] = ()
+    ) -> tuple[Plan, bool]:
         """The plan for now, carried out but for the showing; True: look again at once, a film was just checked."""
         await self._check_suspects()
-        unchecked = await self._unchecked(playlist)
+        files = (*urgent, *(manifest.files() if manifest else ()))
+        unchecked = await self._unchecked(files)
         if unchecked:
             await self._check(unchecked[0])
-        wanted = plan(playlist, held=self.held, broken=self.broken, now=now)
+        wanted = plan(manifest, held=self.held, broken=self.broken, now=now, urgent=urgent)
         await self._fetching.want(self._first_to_fetch(wanted.fetch, besides=unchecked[1:]))
-        if playlist is not None:
+        if manifest is not None:
             await self._sweep(wanted.keep | {showing})
         return wanted, len(unchecked) > 1
 
-    def clips(self, loop: tuple[Entry, ...]) -> tuple[Clip, ...]:
-        return tuple(Clip(key=e.key, path=self._store.path(e.sha256), item=e.item, sha256=e.sha256) for e in loop)
+    def clips(self, loop: tuple[Entry, ...], *, version: tuple[int, int]) -> tuple[Clip, ...]:
+        """The loop as mpv plays it; `version` of the manifest goes into the proofs."""
+        return tuple(
+            Clip(key=entry.key, path=self._store.path(entry.sha256), item=entry.item, sha256=entry.sha256)
+            for entry in loop
+        )
 
     async def _check_suspects(self) -> None:
         while self._suspects:
@@ -60,11 +68,11 @@ class Library:
                 self.held.discard(sha256)
                 self._log.error("film_spoiled", sha256=sha256, found="while playing")
 
-    async def _unchecked(self, playlist: Playlist | None) -> list[str]:
-        if playlist is None:
+    async def _unchecked(self, files: Collection[File]) -> list[str]:
+        if not files:
             return []
         present = await asyncio.to_thread(self._store.present)
-        wanted = dict.fromkeys(i.sha256 for i in playlist.items)
+        wanted = dict.fromkeys(file.sha256 for file in files)
         return [sha256 for sha256 in wanted if sha256 in present and sha256 not in self.held]
 
     async def _check(self, sha256: str) -> None:
@@ -73,8 +81,8 @@ class Library:
         else:
             self._log.error("film_spoiled", sha256=sha256, found="at start")
 
-    def _first_to_fetch(self, fetch: dict[str, PlaylistItem], *, besides: Collection[str]) -> dict[str, PlaylistItem]:
-        missing = {cid: item for cid, item in fetch.items() if item.sha256 not in besides}
+    def _first_to_fetch(self, fetch: dict[str, File], *, besides: Collection[str]) -> dict[str, File]:
+        missing = {cid: file for cid, file in fetch.items() if file.sha256 not in besides}
         return dict(list(missing.items())[:FETCHED_TOGETHER])
 
     async def _sweep(self, keep: frozenset[str]) -> None:

@@ -93,6 +93,11 @@ class Playback:
         return self._showing.started_at if self._showing else None
 
     @property
+    def position(self) -> float:
+        """Seconds into the film that is showing."""
+        return self._position or 0.0
+
+    @property
     def condition(self) -> str:
         """How mpv is, in one word: down, starting, idle (nothing, or the fallback), playing."""
         if self._mpv is None:

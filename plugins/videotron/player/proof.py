@@ -35,6 +35,8 @@ class ProofLog:
 
     def __init__(self, path: Path, *, boot: str, keep: int) -> None:
         self._boot = boot
+        self.chain = boot
+        self.seq = 0
         self._keep = keep
         self._lock = threading.Lock()
         self._db = _opened(path)
@@ -66,22 +68,25 @@ class ProofLog:
         entries = tuple(
             ProofEntry(
                 seq=seq,
+                boot=boot,
                 item=item,
+                title="",
                 cid=cid,
+                sha256=cid + "0" * 32,
+                epoch=0,
+                manifest=0,
                 started_at=datetime.fromisoformat(started_at),
                 seconds=min(seconds, 86400.0),
-                complete=bool(complete),
-            )
-            for seq, item, cid, started_at, seconds, complete, _ in rows
+                result="completed" if complete else "partial",
+            ).model_dump_json()
+            for seq, item, cid, started_at, seconds, complete, boot in rows
         )
-        return ProofOfPlay(player=player, boot=rows[0][6], entries=entries)
+        return ProofOfPlay(player=player, chain=self.chain, prev="0" * 64, entries=entries)
 
     def forget(self, ack: ProofAck) -> int:
         """Drop what the hub has dealt with; returns how many that were."""
         with self._lock, self._db:
-            done = self._db.execute(
-                "delete from plays where boot = ? and seq between ? and ?", (ack.boot, ack.first, ack.seq)
-            ).rowcount
+            done = self._db.execute("delete from plays where seq <= ?", (ack.seq,)).rowcount
             self._count -= done
             return done
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from plugins.videotron.player.playback import Play
 from plugins.videotron.player.ports import Log
 from plugins.videotron.player.proof import ProofLog
-from plugins.videotron.protocol import ProofAck, cid_of, encode
+from plugins.videotron.protocol import ProofAck, Signs, cid_of, encode_signed
 
 SEND_AGAIN_S = 10.0
 RECORD_AGAIN_S = 5.0
@@ -19,7 +19,10 @@ RECORD_AGAIN_S = 5.0
 class Proving:
     """`publish` says whether the broker took the batch; only a `ProofAck` of the hub ends its repetition."""
 
-    def __init__(self, *, proofs: ProofLog, player: str, publish: Callable[[bytes], Awaitable[bool]], log: Log) -> None:
+    def __init__(
+        self, *, proofs: ProofLog, player: str, identity: Signs, publish: Callable[[bytes], Awaitable[bool]], log: Log
+    ) -> None:
+        self._identity = identity
         self._proofs = proofs
         self._player = player
         self._publish = publish
@@ -59,7 +62,7 @@ class Proving:
             self._news.clear()
             batch = await asyncio.to_thread(self._proofs.next_batch, self._player)
             if batch is not None:
-                await self._publish(encode(batch))
+                await self._publish(encode_signed(batch, self._identity))
 
     def record_rest(self) -> None:
         """At the end: write down what still waits. Blocks."""

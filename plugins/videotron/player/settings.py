@@ -103,6 +103,9 @@ class LogSettings(_Table):
 class PlayerSettings(_Table):
     player: Name = Field(description="The id of this player, as the hub's roster has it.")
     state_dir: Path = Field(Path("/var/lib/siarhub-player"), description="Where films, play list and proofs are kept.")
+    trust: Path | None = Field(
+        None, description="The hub's keychain.json, for a player that was not enrolled by its code."
+    )
     fallback: Path | None = Field(
         None, description="An MP4 to show when nothing else may be; none: a calm gradient is made."
     )
@@ -169,6 +172,7 @@ def _anchored(settings: PlayerSettings, folder: Path) -> PlayerSettings:
     password = settings.broker.password_file
     broker = settings.broker.model_copy(update={"tls": tls, "password_file": password and folder / password})
     fallback = settings.fallback and folder / settings.fallback
+    trust = settings.trust and folder / settings.trust
     return settings.model_copy(
-        update={"state_dir": folder / settings.state_dir, "broker": broker, "fallback": fallback}
+        update={"state_dir": folder / settings.state_dir, "broker": broker, "fallback": fallback, "trust": trust}
     )

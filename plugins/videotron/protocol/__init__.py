@@ -1,7 +1,7 @@
 """The WIRE FORMAT between hub and players, version 1. Shared with the player; no I/O. `docs/protocol.md` explains it.
 
-Two forms travel: binary frames (blocks and `have` reports) and JSON documents in an envelope. Everything decoded here
-came from outside: a frame or document that breaks a rule or a limit raises `WireError` and means nothing.
+Two forms travel: binary frames (blocks and `have` reports) and signed JSON documents in an envelope. Everything decoded
+here came from outside: a frame or document that breaks a rule or a limit raises `WireError` and means nothing.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from plugins.videotron.protocol.documents import (
     BlockList,
     Document,
     HubState,
+    Machine,
     PlayerId,
     PlayerState,
     Playing,
-    Playlist,
-    PlaylistItem,
+    Problem,
     ProofAck,
     ProofEntry,
     ProofOfPlay,
-    Screen,
+    Rejection,
+    Shot,
+    Site,
 )
 from plugins.videotron.protocol.envelope import (
     Envelope,
+    Signature,
     decode,
     encode,
     open_envelope,
@@ -52,11 +55,18 @@ from plugins.videotron.protocol.manifests import (
     ManifestItem,
     Mode,
     Override,
+    Screen,
     Shows,
     Standby,
 )
 from plugins.videotron.protocol.reasons import Attack, Trouble
-from plugins.videotron.protocol.signatures import SigningKey, Signs, decode_signed, encode_signed, key_id
+from plugins.videotron.protocol.signatures import (
+    SigningKey,
+    Signs,
+    decode_signed,
+    encode_signed,
+    key_id,
+)
 from plugins.videotron.protocol.topics import (
     Topics,
 )
@@ -101,6 +111,7 @@ __all__ = [
     "KeyRole",
     "Keychain",
     "Keyset",
+    "Machine",
     "Manifest",
     "ManifestItem",
     "Mode",
@@ -108,18 +119,21 @@ __all__ = [
     "PlayerId",
     "PlayerState",
     "Playing",
-    "Playlist",
-    "PlaylistItem",
+    "Problem",
     "ProofAck",
     "ProofEntry",
     "ProofOfPlay",
     "Refused",
+    "Rejection",
     "Report",
     "ReportFlag",
     "Screen",
+    "Shot",
     "Shows",
+    "Signature",
     "SigningKey",
     "Signs",
+    "Site",
     "Standby",
     "Topics",
     "Trouble",

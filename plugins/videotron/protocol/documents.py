@@ -1,4 +1,4 @@
-"""The JSON documents: frozen, strict, with limits."""
+"""The JSON documents: frozen, strict, with limits. `manifests.py` has those that say what a screen may show."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class BlockList(Document):
 
     TYPE: ClassVar[str] = "siarhub.blocks.v1"
 
+    site: Site
     cid: Cid
     sha256: Digest
     size: Annotated[int, Field(ge=1, le=MAX_BLOCKS * MAX_BLOCK_BYTES)]
@@ -57,53 +58,58 @@ class BlockList(Document):
             raise ValueError(f"hashes: {error}") from None
 
 
-class PlaylistItem(Document):
-    """One file to play in turn from `start` until just before `end`."""
-
-    item: ItemId
-    cid: Cid
-    sha256: Digest
-    size: Annotated[int, Field(ge=1, le=MAX_BLOCKS * MAX_BLOCK_BYTES)]
-    start: AwareDatetime
-    end: AwareDatetime
-    seconds: Seconds  # how long the file runs
-
-
-class Screen(Document):
-    width: Annotated[int, Field(ge=1, le=16384)]
-    height: Annotated[int, Field(ge=1, le=16384)]
-
-
-class Playlist(Document):
-    """All that one player should hold and play, in playing order. A higher `serial` replaces a lower one."""
-
-    TYPE: ClassVar[str] = "siarhub.playlist.v1"
-
-    aud: PlayerId
-    serial: Count
-    issued: AwareDatetime
-    screen: Screen
-    items: Annotated[tuple[PlaylistItem, ...], Field(max_length=1000)]
-
-
 class HubState(Document):
-    """Whether the hub is there. Another `epoch` means that it started anew: report everything within a second."""
+    """Whether the hub is there. Another `run` means that it started anew: report everything within a second."""
 
     TYPE: ClassVar[str] = "siarhub.hub.v1"
 
+    site: Site
     online: bool
-    epoch: Boot
-    now: AwareDatetime
+    run: Boot
+    now: AwareDatetime  # a player's time is never before this
 
 
 class Playing(Document):
+    """What is on the screen."""
+
     item: ItemId
     cid: Cid
     since: AwareDatetime
+    position: Seconds = 0.0  # in the film
+
+
+class Problem(Document):
+    """What a technician should know; `code` is of `reasons.Trouble`, other words are for later versions."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9 -]{0,39}$")]
+    text: Text = ""
+
+
+class Rejection(Document):
+    """How often the player refused what the broker brought it, and why: of `reasons.Attack`."""
+
+    attack: Annotated[str, Field(pattern=r"^[a-z][a-z0-9 -]{0,39}$")]
+    count: Count
+    last: AwareDatetime
+    text: Text = ""
+
+
+class Machine(Document):
+    """How the machine at the screen is; None where it cannot tell."""
+
+    memory_mb: Count | None = None  # free
+    mpv_memory_mb: Count | None = None
+    temperature_c: Annotated[float, Field(ge=-100, le=300, allow_inf_nan=False)] | None = None
+    throttled: bool | None = None  # too hot, or too little voltage
+    uptime_s: Count | None = None
+    output: Annotated[str, Field(max_length=80)] = ""  # "HDMI-A-1 connected 1920x1080"
+    decoder: Annotated[str, Field(max_length=40)] = ""  # "" = software
+    dropped_frames: Count = 0  # since mpv began
+    disk_errors: Count | None = None
 
 
 class PlayerState(Document):
-    """How a player is. As its will: the same with `online` false; only that field of a will is news."""
+    """How a player is, signed by its own key. As its will: the same with `online` false, which alone is news then."""
 
     TYPE: ClassVar[str] = "siarhub.state.v1"
 
@@ -111,48 +117,90 @@ class PlayerState(Document):
     online: bool
     software: Annotated[str, Field(max_length=80)]
     boot: Boot
-    serial: Count  # of the playlist it follows; 0 = none
+    boots: Count  # how often it started; with `n` it orders all states of one player
+    n: Count  # grows with each state of one boot
+    keyset: Count  # version of the keyset that it trusts
+    epoch: Count  # of the manifest that it follows; 0 = none
+    seq: Count
+    override: Count  # counter of the override in force; 0 = none came yet
+    command: Count  # counter of the last command carried out
+    shows: Annotated[str, Field(pattern=r"^[a-z]{1,20}$")]  # of `manifests.Shows`
     playing: Playing | None
     holds: Annotated[tuple[Cid, ...], Field(max_length=2000)]  # whole, verified files
     mpv: Annotated[str, Field(max_length=40)]  # "playing", "idle", "starting", "down"
     free_bytes: Count
+    received_bytes: Count = 0  # of blocks, since the boot
+    received_bytes_per_s: Count = 0  # over the last half minute
     clock: AwareDatetime
-    errors: Annotated[tuple[Text, ...], Field(max_length=20)] = ()
+    time: AwareDatetime  # what it goes by: later than `clock` when that is known to be behind
+    chain: Boot  # of its proofs of play
+    proof_seq: Count  # the last proof in it
+    proofs_waiting: Count = 0
+    machine: Machine = Machine()
+    problems: Annotated[tuple[Problem, ...], Field(max_length=20)] = ()
+    rejections: Annotated[tuple[Rejection, ...], Field(max_length=20)] = ()
 
 
 class ProofEntry(Document):
-    """One playback. `seq` grows within a boot; `seconds` by the monotonic clock; `complete`: it ran to its end."""
+    """One playback, as it stands in a proof's `entries`: a JSON text of its own, because its bytes are hashed."""
 
-    seq: Annotated[int, Field(ge=1, le=MAX_SAFE_INTEGER)]
+    seq: Annotated[int, Field(ge=1, le=MAX_SAFE_INTEGER)]  # grows by one within a chain, over restarts
+    boot: Boot
     item: ItemId
+    title: Annotated[str, Field(max_length=300)]
     cid: Cid
+    sha256: Digest
+    epoch: Count  # of the manifest that it was played by
+    manifest: Count  # its seq
     started_at: AwareDatetime
-    seconds: Seconds
-    complete: bool
+    seconds: Seconds  # by the monotonic clock
+    result: Annotated[str, Field(pattern=r"^(completed|partial|failed|unknown)$")]
+    reason: Text = ""
 
 
 class ProofOfPlay(Document):
-    """Playbacks of one boot in growing `seq`, kept by the player and sent again until a `ProofAck` covers them."""
+    """Playbacks in a hash chain, signed by the player's key, sent again until a `ProofAck` covers them.
+
+    The hash of an entry is SHA-256(hash of the entry before it, 32 bytes || the entry's text, UTF-8); before the first
+    entry of a chain it is 32 zero bytes. `prev` is the hash before the first of `entries`.
+    """
 
     TYPE: ClassVar[str] = "siarhub.proof.v1"
 
     player: PlayerId
-    boot: Boot
-    entries: Annotated[tuple[ProofEntry, ...], Field(min_length=1, max_length=200)]
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if any(a.seq >= b.seq for a, b in zip(self.entries, self.entries[1:], strict=False)):
-            raise ValueError("seq does not grow")
-        return self
+    chain: Boot  # chosen at random when the player's record began
+    prev: Digest
+    entries: Annotated[tuple[Annotated[str, Field(max_length=3000)], ...], Field(min_length=1, max_length=200)]
 
 
 class ProofAck(Document):
-    """The hub has dealt with the entries `first` to `seq` of this boot, durably: the player may forget them."""
+    """The hub has dealt with all entries of this chain up to `seq`, durably: the player may forget them.
+
+    `hash` is that of the hub's entry `seq`: a player that has another one there is not what it was.
+    """
 
     TYPE: ClassVar[str] = "siarhub.proof-ack.v1"
 
+    site: Site
+    player: PlayerId
+    chain: Boot
+    seq: Count
+    hash: Digest
+
+
+class Shot(Document):
+    """What stood on the screen, as a small JPEG, signed by the player's key."""
+
+    TYPE: ClassVar[str] = "siarhub.shot.v1"
+
     player: PlayerId
     boot: Boot
-    first: Count
-    seq: Count
+    at: AwareDatetime
+    command: Count  # that asked for it; 0 = by the schedule
+    shows: Annotated[str, Field(pattern=r"^[a-z]{1,20}$")]
+    item: ItemId | None
+    cid: Cid | None
+    position: Seconds
+    width: Annotated[int, Field(ge=1, le=4096)]
+    height: Annotated[int, Field(ge=1, le=4096)]
+    jpeg: Annotated[str, Field(max_length=400_000)]  # base64

@@ -30,13 +30,22 @@ class Topics:
         """Hub to one player, QoS 1: block frames of any content that it needs; the tag says which."""
         return f"{self.namespace}/p/{player}/b"
 
+    @property
+    def keys(self) -> str:
+        """Hub to all, retained, QoS 1: `Keychain`."""
+        return f"{self.namespace}/keys"
+
     def control(self, player: str) -> str:
-        """Hub to one player, QoS 0: `ProofAck`; other types of envelope are for later versions and ignored."""
+        """Hub to one player, QoS 0: `ProofAck`, `Command`; other types are for later versions and ignored."""
         return f"{self.namespace}/p/{player}/c"
 
-    def playlist(self, player: str) -> str:
-        """Hub to one player, retained, QoS 1: `Playlist`."""
+    def manifest(self, player: str) -> str:
+        """Hub to one player, retained, QoS 0 and again until it is followed: `Manifest`."""
         return f"{self.namespace}/p/{player}/want"
+
+    def override(self, player: str) -> str:
+        """Hub to one player, retained, QoS 0 and again until it is in force: `Override`."""
+        return f"{self.namespace}/p/{player}/now"
 
     def report(self, cid: str, player: str) -> str:
         """Player to hub, QoS 0 (DONE: QoS 1): report frames."""
@@ -50,22 +59,27 @@ class Topics:
         """Player to hub, QoS 1: `ProofOfPlay`."""
         return f"{self.namespace}/s/{player}/proof"
 
+    def shot(self, player: str) -> str:
+        """Player to hub, QoS 1: `Shot`."""
+        return f"{self.namespace}/s/{player}/shot"
+
     def parse(self, topic: str) -> tuple[str, str, str]:
-        """What a message is about: ("report", cid, player), ("state", "", player), ("proof", "", player),
-        ("block_list", cid, ""), ("group", cid, ""), ("unicast" | "control" | "playlist", "", player), ("hub", "", "").
+        """What a message is about: ("report", cid, player), ("state" | "proof" | "shot", "", player),
+        ("block_list" | "group", cid, ""), ("unicast" | "control" | "manifest" | "override", "", player),
+        ("hub" | "keys", "", "").
 
         Raises: WireError for any other topic.
         """
         rest = topic.removeprefix(f"{self.namespace}/")
         match rest.split("/") if rest != topic else []:
-            case ["hub"]:
-                return "hub", "", ""
+            case [("hub" | "keys") as kind]:
+                return kind, "", ""
             case ["r", cid, player] if CID.match(cid) and PLAYER_ID.match(player):
                 return "report", cid, player
-            case ["s", player, ("state" | "proof") as kind] if PLAYER_ID.match(player):
+            case ["s", player, ("state" | "proof" | "shot") as kind] if PLAYER_ID.match(player):
                 return kind, "", player
             case ["c", cid, ("m" | "b") as kind] if CID.match(cid):
                 return {"m": "block_list", "b": "group"}[kind], cid, ""
-            case ["p", player, ("b" | "c" | "want") as kind] if PLAYER_ID.match(player):
-                return {"b": "unicast", "c": "control", "want": "playlist"}[kind], "", player
+            case ["p", player, ("b" | "c" | "want" | "now") as kind] if PLAYER_ID.match(player):
+                return {"b": "unicast", "c": "control", "want": "manifest", "now": "override"}[kind], "", player
         raise WireError(f"no topic of this protocol: {topic[:120]!r}")

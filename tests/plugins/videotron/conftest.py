@@ -28,26 +28,30 @@ from hub.api import (
     Want,
 )
 from hub.testing import FakeHub, make_asset, make_context, make_current, make_item, make_rendition
+from plugins.videotron.keyring import make
 from plugins.videotron.local_broker import LocalBroker, local_broker
 from plugins.videotron.plugin import VideotronPlugin
 from plugins.videotron.protocol import (
     BlockFlag,
     BlockList,
+    Document,
+    Manifest,
+    ManifestItem,
     PlayerState,
-    Playlist,
-    PlaylistItem,
     ProofAck,
     ProofEntry,
     ProofOfPlay,
     Report,
     ReportFlag,
+    SigningKey,
     Topics,
-    decode,
     decode_block,
-    encode,
+    decode_signed,
     encode_report,
+    encode_signed,
     tag_of,
 )
+from plugins.videotron.protocol.trust import begin
 from plugins.videotron.settings import BrokerSettings, ScreenSettings, VideotronSettings
 
 BLOCK_BYTES = 4096
@@ -128,7 +132,10 @@ class SmallPlayer:
     player: str
     broker: LocalBroker
     boot: int = field(default_factory=lambda: random.getrandbits(63))
-    playlist: Playlist | None = None
+    hub_keys: dict[str, bytes] = field(default_factory=dict)  # by key id
+    early: bytes = b""
+    manifest: Manifest | None = None
+    n: int = 0
     parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
     lists: dict[str, BlockList] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
@@ -145,18 +152,32 @@ class SmallPlayer:
     def topics(self) -> Topics:
         return Topics(self.broker.namespace)
 
+    @property
+    def key(self) -> SigningKey:
+        return key_of(self.player)
+
     def state(self, *, online: bool = True, **changes: object) -> PlayerState:
         base = PlayerState(
             player=self.player,
             online=online,
             software="small-player",
             boot=f"{self.boot:016x}",
-            serial=self.playlist.serial if self.playlist else 0,
+            boots=1,
+            n=self.n,
+            keyset=1,
+            epoch=self.manifest.epoch if self.manifest else 0,
+            seq=self.manifest.seq if self.manifest else 0,
+            override=0,
+            command=0,
+            shows="items",
             playing=None,
             holds=tuple(sorted(self.done)),
             mpv="idle",
             free_bytes=1,
             clock=datetime.now(UTC),
+            time=datetime.now(UTC),
+            chain=f"{self.boot:016x}",
+            proof_seq=0,
         )
         return base.model_copy(update=changes)
 
@@ -184,7 +205,9 @@ class SmallPlayer:
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=True,
             properties=properties,
-            will=aiomqtt.Will(self.topics.state(self.player), encode(self.state(online=False)), qos=1, retain=True),
+            will=aiomqtt.Will(
+                self.topics.state(self.player), self.signed(self.state(online=False)), qos=1, retain=True
+            ),
         )
 
     async def _session(self) -> None:
@@ -192,7 +215,7 @@ class SmallPlayer:
             self.client, self.sequences = client, {}
             self.connects += 1
             topics = self.topics
-            for topic in (topics.hub, topics.playlist(self.player), topics.control(self.player)):
+            for topic in (topics.keys, topics.hub, topics.manifest(self.player), topics.control(self.player)):
                 await client.subscribe(topic, qos=1)
             await client.subscribe(topics.unicast(self.player), qos=1)
             await self.say_state()
@@ -207,7 +230,11 @@ class SmallPlayer:
                 ticker.cancel()
 
     async def say_state(self) -> None:
-        await self.client.publish(self.topics.state(self.player), encode(self.state()), qos=1, retain=True)
+        self.n += 1
+        await self.client.publish(self.topics.state(self.player), self.signed(self.state()), qos=1, retain=True)
+
+    def signed(self, document: Document) -> bytes:
+        return encode_signed(document, self.key)
 
     async def _tick(self) -> None:
         while True:
@@ -220,23 +247,29 @@ class SmallPlayer:
         if kind == "hub":
             for known in list(self.lists):
                 await self._report(known)
-        elif kind == "playlist" and payload:
-            await self._follow(decode(Playlist, payload))
+        elif kind == "keys" and payload:
+            self.hub_keys = begin(payload).online
+            if self.early:
+                await self._follow(decode_signed(Manifest, self.early, self.hub_keys))
+        elif kind == "manifest" and not self.hub_keys:
+            self.early = payload  # retained messages come in any order
+        elif kind == "manifest" and payload:
+            await self._follow(decode_signed(Manifest, payload, self.hub_keys))
         elif kind == "block_list" and payload:
-            self.lists[cid] = decode(BlockList, payload)
+            self.lists[cid] = decode_signed(BlockList, payload, self.hub_keys)
             self.parts.setdefault(cid, {})
             self.sequences.setdefault(cid, [0, 0])
             await self.client.subscribe(self.topics.group(cid), qos=1)
             await self._report(cid)
         elif kind == "control":
-            self.acks.append(decode(ProofAck, payload))
+            self.acks.append(decode_signed(ProofAck, payload, self.hub_keys))
         elif kind in {"group", "unicast"}:
             await self._take_block(cid, payload)
 
-    async def _follow(self, playlist: Playlist) -> None:
-        assert playlist.aud == self.player
-        self.playlist = playlist
-        for cid in {item.cid for item in playlist.items} - self.done:
+    async def _follow(self, manifest: Manifest) -> None:
+        assert manifest.aud == self.player
+        self.manifest = manifest
+        for cid in {file.cid for file in manifest.files()} - self.done:
             await self.client.subscribe(self.topics.block_list(cid), qos=1)
         await self.say_state()
 
@@ -291,12 +324,28 @@ class SmallPlayer:
         qos = 1 if ReportFlag.DONE in flags else 0
         await self.client.publish(self.topics.report(cid, self.player), encode_report(report), qos=qos)
 
-    async def prove(self, item: PlaylistItem, seq: int = 1, **changes: object) -> None:
+    async def prove(self, item: ManifestItem, seq: int = 1, **changes: object) -> None:
         entry = ProofEntry(
-            seq=seq, item=item.item, cid=item.cid, started_at=datetime.now(UTC), seconds=1.0, complete=True
+            seq=seq,
+            boot=f"{self.boot:016x}",
+            item=item.item,
+            title=item.title,
+            cid=item.cid,
+            sha256=item.sha256,
+            epoch=1,
+            manifest=self.manifest.seq if self.manifest else 0,
+            started_at=datetime.now(UTC),
+            seconds=1.0,
+            result="completed",
         ).model_copy(update=changes)
-        proof = ProofOfPlay(player=self.player, boot=f"{self.boot:016x}", entries=(entry,))
-        await self.client.publish(self.topics.proof(self.player), encode(proof), qos=1)
+        proof = ProofOfPlay(
+            player=self.player, chain=f"{self.boot:016x}", prev="0" * 64, entries=(entry.model_dump_json(),)
+        )
+        await self.client.publish(self.topics.proof(self.player), self.signed(proof), qos=1)
+
+
+def key_of(player: str) -> SigningKey:
+    return SigningKey(hashlib.sha256(player.encode()).digest())
 
 
 @contextlib.asynccontextmanager
@@ -335,7 +384,12 @@ def make_station(broker: LocalBroker, folder: Path, hub: FakeHub | None = None, 
     hub = hub or FakeHub(clock=SystemClock())  # type: ignore[arg-type]
     settings = settings_for(broker, screens)
     context: PluginContext[VideotronSettings] = make_context(settings, folder, hub=hub, name="videotron")
-    return Station(plugin=VideotronPlugin(context), hub=hub, broker=broker, folder=folder, settings=settings)
+    if not (context.state_dir / "keys").exists():
+        make(context.state_dir / "keys", "an-office", now=datetime.now(UTC))
+    plugin = VideotronPlugin(context)
+    for screen in screens:
+        plugin._enrolments.enrol(screen, key_of(screen).public, at=datetime.now(UTC), who="a test")
+    return Station(plugin=plugin, hub=hub, broker=broker, folder=folder, settings=settings)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import aiomqtt
 import pytest
 
 from hub.api import Delivered, DeliveryState, HealthState, Played
-from plugins.videotron.protocol import Report, ReportFlag, cid_of, encode, encode_report
+from plugins.videotron.protocol import Report, ReportFlag, cid_of, encode_report
 from plugins.videotron.roster import read_snapshot
 
 pytestmark = pytest.mark.timeout(60)
@@ -85,32 +85,32 @@ async def test_a_new_hub_goes_on_where_the_old_one_was_killed(broker, tools, tmp
         async with tools.make_station(broker, tmp_path).running() as old:
             rendition = await old.deliver(data, screens=("gate-1",))
             await tools.until(lambda: player.blocks > 20)
-        serial = player.playlist.serial
+        seq = player.manifest.seq
 
         async with tools.make_station(broker, tmp_path, hub=old.hub).running() as new:
             await tools.until(lambda: new.delivered())
 
     assert player.file(cid_of(rendition.sha256)) == data
-    assert player.playlist.serial == serial  # nothing changed, so no new playlist
+    assert player.manifest.seq == seq  # nothing changed, so no new manifest
     assert player.duplicates <= 20
 
 
-async def test_a_withdrawn_item_leaves_the_playlist_and_its_block_list_is_cleared(station, tools):
+async def test_a_withdrawn_item_leaves_the_manifest_and_its_block_list_is_cleared(station, tools):
     player = tools.SmallPlayer("gate-1", station.broker)
     rendition = await station.deliver(some_bytes(3), screens=("gate-1",))
     async with tools.on(player):
-        await tools.until(lambda: player.playlist and player.playlist.items)
+        await tools.until(lambda: player.manifest and player.manifest.items)
 
         await station.plugin.hub_withdraw(item=station.hub.current[0].item, reason="salah")
 
-        await tools.until(lambda: not player.playlist.items)
+        await tools.until(lambda: not player.manifest.items)
         store = station.exchange
         await tools.until(lambda: rendition.sha256 not in store.library._contents)
 
     late = tools.SmallPlayer("gate-1", station.broker)
     async with late.connection() as client:
         await client.subscribe(late.topics.block_list(cid_of(rendition.sha256)), qos=1)
-        await client.subscribe(late.topics.playlist("gate-1"), qos=1)
+        await client.subscribe(late.topics.manifest("gate-1"), qos=1)
         message = await anext(aiter(client.messages))
     assert str(message.topic).endswith("/want")
 
@@ -122,12 +122,12 @@ async def test_a_play_is_recorded_once_and_then_acknowledged(station, tools):
         await tools.until(lambda: station.delivered())
 
         for _ in range(2):  # the acknowledgement of the first was lost, as far as the player knows
-            await player.prove(player.playlist.items[0], seq=7)
+            await player.prove(player.manifest.items[0], seq=7)
         await tools.until(lambda: len(player.acks) == 2)
 
     [played] = station.hub.facts(Played)
     assert (played.delivery, played.destination, played.complete) == ("IP-2026-11-0001/gate-1", "gate-1", True)
-    assert (player.acks[0].first, player.acks[0].seq, player.acks[0].boot) == (7, 7, f"{player.boot:016x}")
+    assert (player.acks[0].seq, player.acks[0].chain) == (7, f"{player.boot:016x}")
 
 
 async def test_a_play_of_what_the_player_was_never_given_is_refused_and_named(station, tools):
@@ -136,8 +136,8 @@ async def test_a_play_of_what_the_player_was_never_given_is_refused_and_named(st
     async with tools.on(player, other):
         await tools.until(lambda: station.delivered() and other.client)
 
-        await other.prove(player.playlist.items[0])
-        await player.prove(player.playlist.items[0].model_copy(update={"item": "IP-2026-11-0099"}))
+        await other.prove(player.manifest.items[0])
+        await player.prove(player.manifest.items[0].model_copy(update={"item": "IP-2026-11-0099"}))
         await tools.until(lambda: other.acks and player.acks)  # acknowledged: to send it again would not help
 
         health = await station.plugin.hub_health()
@@ -151,10 +151,10 @@ async def test_a_play_proved_after_the_item_ended_still_counts(station, tools):
     await station.deliver(some_bytes(3), screens=("gate-1",))
     async with tools.on(player):
         await tools.until(lambda: station.delivered())
-        item = player.playlist.items[0]
+        item = player.manifest.items[0]
         station.hub.current.clear()
         station.exchange.wake()
-        await tools.until(lambda: not player.playlist.items)
+        await tools.until(lambda: not player.manifest.items)
 
         await player.prove(item)
         await tools.until(lambda: player.acks)
@@ -171,16 +171,16 @@ async def test_rubbish_and_borrowed_names_change_nothing(station, tools):
     async with bad.connection() as client:
         for topic, payload in [
             (bad.topics.state("gate-1"), b"\xff" * 1000),
-            (bad.topics.state("gate-1"), encode(good.state())),  # its own topic, another's name
-            (bad.topics.state("hall-1"), encode(bad.state(player="hall-1", holds=(cid,)))),  # the broker stops it
+            (bad.topics.state("gate-1"), bad.signed(good.state())),  # its own topic, another's name
+            (bad.topics.state("hall-1"), bad.signed(bad.state(player="hall-1", holds=(cid,)))),  # the broker stops it
             (bad.topics.report(cid, "hall-1"), encode_report(whole)),  # the broker stops it
-            (bad.topics.report(cid, "gate-1"), encode_report(whole)),  # not in its playlist
+            (bad.topics.report(cid, "gate-1"), encode_report(whole)),  # not in its manifest
             (bad.topics.report(cid, "gate-1"), b"x"),
             (bad.topics.proof("gate-1"), b"[" * 5000),
             (f"{station.settings.namespace}/r/{'z' * 32}/gate-1", b"x"),
         ]:
             await client.publish(topic, payload, qos=1)
-        await client.publish(bad.topics.state("gate-1"), encode(bad.state(mpv="playing")), qos=1)
+        await client.publish(bad.topics.state("gate-1"), bad.signed(bad.state(mpv="playing")), qos=1)
     await tools.until(lambda: station.exchange.roster.last_seen("gate-1"))
 
     health = await station.plugin.hub_health()
@@ -204,21 +204,21 @@ async def test_a_screen_that_is_no_longer_configured_is_told_to_show_nothing(bro
     async with tools.on(player):
         async with tools.make_station(broker, tmp_path).running() as old:
             await old.deliver(some_bytes(3), screens=("hall-1",))
-            await tools.until(lambda: player.playlist and player.playlist.items)
-        before = player.playlist.serial
+            await tools.until(lambda: player.manifest and player.manifest.items)
+        before = player.manifest.seq
 
         async with tools.make_station(broker, tmp_path, hub=old.hub, screens=("gate-1",)).running():
-            await tools.until(lambda: not player.playlist.items)
+            await tools.until(lambda: not player.manifest.items)
 
-    assert player.playlist.serial > before
+    assert player.manifest.seq > before
 
 
 async def test_a_player_that_says_no_more_is_offline_and_one_that_comes_back_is_online(station, tools):
     player = tools.SmallPlayer("gate-1", station.broker)
     async with tools.on(player):
-        await tools.until(lambda: station.exchange.roster.online("gate-1") and player.playlist)
+        await tools.until(lambda: station.exchange.roster.online("gate-1") and player.manifest)
         await player.client.publish(
-            player.topics.state("gate-1"), encode(player.state(online=False)), qos=1, retain=True
+            player.topics.state("gate-1"), player.signed(player.state(online=False)), qos=1, retain=True
         )
         await tools.until(lambda: not station.exchange.roster.online("gate-1"))
 
@@ -293,7 +293,7 @@ async def test_a_delivery_that_was_taken_back_and_comes_again_gets_a_receipt_aga
         await tools.until(lambda: station.delivered())
         station.hub.current.clear()
         station.exchange.wake()
-        await tools.until(lambda: not player.playlist.items)
+        await tools.until(lambda: not player.manifest.items)
 
         station.hub.current.extend(again)
         station.exchange.wake()

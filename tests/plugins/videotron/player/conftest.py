@@ -19,6 +19,7 @@ import aiomqtt
 import pytest
 import structlog
 
+from plugins.videotron.keyring import Keyring, make
 from plugins.videotron.local_broker import LocalBroker, local_broker
 from plugins.videotron.player.agent import Agent, SystemClock
 from plugins.videotron.player.settings import BrokerSettings, MpvSettings, PlayerSettings, ScreenSettings
@@ -26,26 +27,32 @@ from plugins.videotron.protocol import (
     Block,
     BlockFlag,
     BlockList,
+    Document,
     HubState,
+    Manifest,
+    ManifestItem,
+    Mode,
+    Override,
     PlayerState,
-    Playlist,
-    PlaylistItem,
     ProofAck,
+    ProofEntry,
     ProofOfPlay,
     Report,
     ReportFlag,
     Screen,
+    Standby,
     Topics,
     block_count,
     cid_of,
     decode,
     decode_report,
-    encode,
     encode_block,
+    encode_signed,
     tag_of,
 )
 
 PLAYER = "gate-1"
+SITE = "an-office"
 BLOCK_BYTES = 1024
 WITHIN_S = 15.0
 
@@ -73,6 +80,7 @@ class Film:
     def list(self) -> BlockList:
         hashes = b"".join(hashlib.sha256(self.block(i)).digest() for i in range(self.n))
         return BlockList(
+            site=SITE,
             cid=self.cid,
             sha256=self.sha256,
             size=len(self.data),
@@ -81,10 +89,22 @@ class Film:
             hashes=base64.b64encode(hashes).decode(),
         )
 
-    def entry(self, item: str = "IP-2026-11-0001", **changes: Any) -> PlaylistItem:
+    def entry(self, item: str = "IP-2026-11-0001", **changes: Any) -> ManifestItem:
         now = datetime.now(UTC)
         facts = {"start": now - timedelta(days=1), "end": now + timedelta(days=1), "seconds": 1.0, **changes}
-        return PlaylistItem(item=item, cid=self.cid, sha256=self.sha256, size=len(self.data), **facts)
+        facts = {"title": f"About {item}", "fresh_s": 7 * 86400, **facts}
+        return ManifestItem(item=item, cid=self.cid, sha256=self.sha256, size=len(self.data), **facts)
+
+    def standby(self, item: str = "IP-2026-11-0009", name: str = "flood") -> Standby:
+        return Standby(
+            item=item,
+            title=f"About {item}",
+            name=name,
+            cid=self.cid,
+            sha256=self.sha256,
+            size=len(self.data),
+            seconds=1.0,
+        )
 
 
 def make_film(folder: Path, name: str, source: str, seconds: float) -> Film:
@@ -116,6 +136,7 @@ class ScriptedHub:
     """Says what a test tells it to, serves blocks to who reports a lack of them, remembers what players say."""
 
     broker: LocalBroker
+    keyring: Keyring
     topics: Topics = field(default_factory=Topics)
     films: dict[str, Film] = field(default_factory=dict)  # served, by cid
     serving: bool = True
@@ -150,19 +171,43 @@ class ScriptedHub:
             await self.heard.wait_for(lambda: bool(true()))
         return true()
 
-    async def playlist(self, serial: int, *entries: PlaylistItem, aud: str = PLAYER, **changes: Any) -> None:
-        issued = changes.get("issued", datetime.now(UTC) - timedelta(hours=1))
-        wanted = Playlist(aud=aud, serial=serial, issued=issued, screen=Screen(width=64, height=48), items=entries)
-        await self.client.publish(self.topics.playlist(PLAYER), encode(wanted), qos=1, retain=True)
+    def signed(self, document: Document) -> bytes:
+        return encode_signed(document, self.keyring.online)
+
+    def manifest_of(self, seq: int, *entries: ManifestItem, **changes: Any) -> Manifest:
+        issued = changes.pop("issued", datetime.now(UTC) - timedelta(hours=1))
+        facts = {
+            "site": SITE,
+            "aud": PLAYER,
+            "keyset": self.keyring.keyset.version,
+            "epoch": self.keyring.keyset.epoch,
+            "seq": seq,
+            "issued": issued,
+            "expires": issued + timedelta(days=7),
+            "screen": Screen(width=64, height=48),
+            "items": entries,
+        }
+        return Manifest(**facts | changes)
+
+    async def manifest(self, seq: int, *entries: ManifestItem, **changes: Any) -> None:
+        await self.say(self.topics.manifest(PLAYER), self.signed(self.manifest_of(seq, *entries, **changes)))
+
+    async def override(self, counter: int, mode: Mode, *films: Standby, **changes: Any) -> None:
+        facts = {"site": SITE, "aud": PLAYER, "keyset": 1, "epoch": 1, "counter": counter, "until": None}
+        facts |= {"issued": datetime.now(UTC), "mode": mode, "films": films}
+        await self.say(self.topics.override(PLAYER), self.signed(Override(**facts | changes)))
+
+    async def say(self, topic: str, payload: bytes) -> None:
+        """Whatever it is: what the broker itself could say."""
+        await self.client.publish(topic, payload, qos=1, retain=True)
 
     async def serve(self, *films: Film) -> None:
         for film in films:
             self.films[film.cid] = film
-            await self.client.publish(self.topics.block_list(film.cid), encode(film.list()), qos=1, retain=True)
+            await self.say(self.topics.block_list(film.cid), self.signed(film.list()))
 
-    async def epoch(self, epoch: str) -> None:
-        state = HubState(online=True, epoch=epoch, now=datetime.now(UTC))
-        await self.client.publish(self.topics.hub, encode(state), qos=1, retain=True)
+    async def started(self, run: str) -> None:
+        await self.say(self.topics.hub, self.signed(HubState(site=SITE, online=True, run=run, now=datetime.now(UTC))))
 
     async def send(self, film: Film, indices: Iterable[int], *, data: bytes | None = None, alone: bool = False) -> None:
         topic = self.topics.unicast(PLAYER) if alone else self.topics.group(film.cid)
@@ -181,11 +226,11 @@ class ScriptedHub:
 
     def played(self, item: str = "", *, complete: bool | None = None) -> list[Any]:
         """The distinct playbacks that were proved."""
-        entries = {(p.boot, e.seq): e for p in self.proofs for e in p.entries}
+        entries = {(p.chain, e.seq): e for p in self.proofs for e in map(ProofEntry.model_validate_json, p.entries)}
         return [
             e
             for _, e in sorted(entries.items())
-            if (not item or e.item == item) and (complete is None or e.complete is complete)
+            if (not item or e.item == item) and (complete is None or (e.result == "completed") is complete)
         ]
 
     def last(self) -> PlayerState | None:
@@ -220,9 +265,22 @@ class ScriptedHub:
     async def _take_proof(self, proof: ProofOfPlay) -> None:
         self.proofs.append(proof)
         if self.acknowledging:
-            first, seq = proof.entries[0].seq, proof.entries[-1].seq
-            ack = ProofAck(player=proof.player, boot=proof.boot, first=first, seq=seq)
-            await self.client.publish(self.topics.control(PLAYER), encode(ack), qos=0)
+            last = ProofEntry.model_validate_json(proof.entries[-1])
+            ack = ProofAck(site=SITE, player=proof.player, chain=proof.chain, seq=last.seq, hash=head_of(proof))
+            await self.client.publish(self.topics.control(PLAYER), self.signed(ack), qos=0)
+
+
+def head_of(proof: ProofOfPlay) -> str:
+    """The hash of its last entry."""
+    head = bytes.fromhex(proof.prev)
+    for text in proof.entries:
+        head = hashlib.sha256(head + text.encode()).digest()
+    return head.hex()
+
+
+@pytest.fixture(scope="session")
+def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
+    return make(tmp_path_factory.mktemp("keys"), SITE, now=datetime.now(UTC) - timedelta(days=1))
 
 
 @pytest.fixture
@@ -238,8 +296,8 @@ def eventually() -> Callable[..., Any]:
 
 
 @pytest.fixture
-async def hub(broker: LocalBroker) -> AsyncIterator[ScriptedHub]:
-    scripted, ready = ScriptedHub(broker=broker), asyncio.Event()
+async def hub(broker: LocalBroker, keyring: Keyring) -> AsyncIterator[ScriptedHub]:
+    scripted, ready = ScriptedHub(broker=broker, keyring=keyring), asyncio.Event()
     async with running(scripted.run(ready)):
         await ready.wait()
         yield scripted
@@ -257,9 +315,10 @@ async def running(work: Any) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def settings(broker: LocalBroker, tmp_path: Path, films: dict[str, Film]) -> PlayerSettings:
+def settings(broker: LocalBroker, tmp_path: Path, films: dict[str, Film], keyring: Keyring) -> PlayerSettings:
     state = tmp_path / "player"
     state.mkdir(exist_ok=True)
+    (state / "keychain.json").write_bytes(keyring.chain)
     return PlayerSettings(
         player=PLAYER,
         state_dir=state,

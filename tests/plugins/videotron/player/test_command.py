@@ -25,7 +25,7 @@ async def test_fetches_only_the_missing_blocks_after_kill_9(hub: Any, films: Any
     film = films["large"]
     hub.serving = False
     await hub.serve(film)
-    await hub.playlist(1, film.entry(FIRST))
+    await hub.manifest(1, film.entry(FIRST))
     command.start()
     await hub.until(lambda: hub.reported(film))
     await hub.send(film, range(film.n // 2))
@@ -55,7 +55,7 @@ async def test_mpv_ends_when_the_player_is_killed(hub: Any, command: Any, eventu
 
 async def test_mpv_is_started_again_when_it_dies_or_hangs(hub: Any, films: Any, command: Any, eventually: Any) -> None:
     await hub.serve(films["red"])
-    await hub.playlist(1, films["red"].entry(FIRST))
+    await hub.manifest(1, films["red"].entry(FIRST))
     command.start()
     for number in (signal.SIGKILL, signal.SIGSTOP):
         await hub.until(lambda: hub.shows(FIRST))
@@ -68,7 +68,7 @@ async def test_mpv_is_started_again_when_it_dies_or_hangs(hub: Any, films: Any, 
 
 async def test_numbers_of_plays_are_never_given_twice_across_kill_9(hub: Any, films: Any, command: Any) -> None:
     await hub.serve(films["red"])
-    await hub.playlist(1, films["red"].entry(FIRST))
+    await hub.manifest(1, films["red"].entry(FIRST))
     for _ in range(2):
         count = len(hub.played(FIRST))
         command.start()
@@ -81,7 +81,7 @@ async def test_numbers_of_plays_are_never_given_twice_across_kill_9(hub: Any, fi
 
 async def test_sigterm_ends_it_quickly_and_the_cut_play_is_proved_later(hub: Any, films: Any, command: Any) -> None:
     await hub.serve(films["long"])
-    await hub.playlist(1, films["long"].entry(FIRST))
+    await hub.manifest(1, films["long"].entry(FIRST))
     command.start()
     await hub.until(lambda: hub.shows(FIRST))
 
@@ -96,7 +96,7 @@ async def test_the_local_orders_give_a_screenshot_and_the_state(
     hub: Any, films: Any, command: Any, tmp_path: Path
 ) -> None:
     await hub.serve(films["red"])
-    await hub.playlist(1, films["red"].entry(FIRST))
+    await hub.manifest(1, films["red"].entry(FIRST))
     command.start()
     await hub.until(lambda: hub.shows(FIRST))
 
@@ -149,7 +149,7 @@ async def test_a_second_player_in_the_same_folder_is_refused(hub: Any, command: 
 
 async def test_ends_when_systemd_ends_mpv_in_the_same_moment(hub: Any, films: Any, command: Any) -> None:
     await hub.serve(films["red"])
-    await hub.playlist(1, films["red"].entry(FIRST))
+    await hub.manifest(1, films["red"].entry(FIRST))
     for _ in range(3):
         command.start()
         await hub.until(lambda: hub.last() and hub.last().online and hub.last().playing)

@@ -14,13 +14,13 @@ FIRST, SECOND = "IP-2026-11-0001", "IP-2026-11-0002"
 
 async def test_fetches_shows_and_proves_what_its_play_list_names(hub: Any, films: Any, start_agent: Any) -> None:
     await hub.serve(films["red"], films["blue"])
-    await hub.playlist(1, films["red"].entry(FIRST), films["blue"].entry(SECOND))
+    await hub.manifest(1, films["red"].entry(FIRST), films["blue"].entry(SECOND))
 
     async with start_agent() as agent:
         await hub.until(lambda: hub.played(FIRST, complete=True) and hub.played(SECOND, complete=True))
 
         state = hub.last()
-        assert state.serial == 1
+        assert state.seq == 1
         assert set(state.holds) == {films["red"].cid, films["blue"].cid}
         assert agent.store.path(films["red"].sha256).read_bytes() == films["red"].data
         done = {cid for cid, report in hub.reports if ReportFlag.DONE in report.flags}
@@ -32,7 +32,7 @@ async def test_fetches_shows_and_proves_what_its_play_list_names(hub: Any, films
 
 async def test_a_screenshot_shows_the_film_that_the_state_names(hub: Any, films: Any, start_agent: Any) -> None:
     await hub.serve(films["red"])
-    await hub.playlist(1, films["red"].entry(FIRST))
+    await hub.manifest(1, films["red"].entry(FIRST))
 
     async with start_agent() as agent:
         await hub.until(lambda: hub.shows(FIRST))
@@ -49,7 +49,7 @@ async def test_takes_blocks_sent_to_it_alone(hub: Any, films: Any, start_agent: 
     film = films["large"]
     hub.serving = False
     await hub.serve(film)
-    await hub.playlist(1, film.entry(FIRST))
+    await hub.manifest(1, film.entry(FIRST))
 
     async with start_agent():
         await hub.until(lambda: hub.reported(film))
@@ -65,7 +65,7 @@ async def test_refuses_a_block_whose_hash_is_wrong_and_takes_the_right_one_later
     film = films["large"]
     hub.serving = False
     await hub.serve(film)
-    await hub.playlist(1, film.entry(FIRST))
+    await hub.manifest(1, film.entry(FIRST))
 
     async with start_agent():
         await hub.until(lambda: hub.reported(film))
@@ -80,34 +80,34 @@ async def test_refuses_a_block_whose_hash_is_wrong_and_takes_the_right_one_later
 
 async def test_an_older_play_list_changes_nothing_and_is_told(hub: Any, films: Any, start_agent: Any) -> None:
     await hub.serve(films["red"], films["blue"])
-    await hub.playlist(7, films["red"].entry(FIRST))
+    await hub.manifest(7, films["red"].entry(FIRST))
 
     async with start_agent() as agent:
         await hub.until(lambda: hub.shows(FIRST))
-        await hub.playlist(6, films["blue"].entry(SECOND))
+        await hub.manifest(6, films["blue"].entry(SECOND))
         await hub.until(lambda: any("older" in error for error in hub.last().errors))
 
-        assert hub.last().serial == 7
-        assert agent.following.serial == 7
+        assert hub.last().seq == 7
+        assert agent.following.seq == 7
         assert not hub.played(SECOND)
 
 
 async def test_a_play_list_for_another_player_is_refused(hub: Any, films: Any, start_agent: Any) -> None:
-    await hub.playlist(1, films["red"].entry(FIRST), aud="gate-2")
+    await hub.manifest(1, films["red"].entry(FIRST), aud="gate-2")
 
     async with start_agent():
         await hub.until(lambda: hub.last() and any("gate-2" in error for error in hub.last().errors))
 
-        assert hub.last().serial == 0
+        assert hub.last().seq == 0
 
 
 async def test_cuts_a_withdrawn_film_at_once_and_removes_it(hub: Any, films: Any, start_agent: Any) -> None:
     await hub.serve(films["long"], films["red"])
-    await hub.playlist(1, films["long"].entry(FIRST))
+    await hub.manifest(1, films["long"].entry(FIRST))
 
     async with start_agent() as agent:
         await hub.until(lambda: hub.shows(FIRST))
-        await hub.playlist(2, films["red"].entry(SECOND))
+        await hub.manifest(2, films["red"].entry(SECOND))
         await hub.until(lambda: hub.played(FIRST, complete=False) and hub.shows(SECOND))
         await hub.until(lambda: hub.last().holds == (films["red"].cid,))
 
@@ -118,7 +118,7 @@ async def test_cuts_a_withdrawn_film_at_once_and_removes_it(hub: Any, films: Any
 async def test_shows_its_fallback_outside_every_window(hub: Any, films: Any, start_agent: Any, eventually: Any) -> None:
     now = datetime.now(UTC)
     await hub.serve(films["red"])
-    await hub.playlist(1, films["red"].entry(FIRST, start=now + timedelta(hours=1), end=now + timedelta(hours=2)))
+    await hub.manifest(1, films["red"].entry(FIRST, start=now + timedelta(hours=1), end=now + timedelta(hours=2)))
 
     async with start_agent() as agent:
         await hub.until(lambda: hub.last() and hub.last().holds)  # fetched ahead
@@ -131,7 +131,7 @@ async def test_shows_its_fallback_outside_every_window(hub: Any, films: Any, sta
 async def test_stops_showing_a_film_when_its_window_ends(hub: Any, films: Any, start_agent: Any) -> None:
     end = datetime.now(UTC) + timedelta(seconds=4)
     await hub.serve(films["long"])
-    await hub.playlist(1, films["long"].entry(FIRST, end=end))
+    await hub.manifest(1, films["long"].entry(FIRST, end=end))
 
     async with start_agent():
         await hub.until(lambda: hub.shows(FIRST))
@@ -146,7 +146,7 @@ async def test_plays_what_it_holds_without_a_broker(
     hub: Any, broker: Any, films: Any, start_agent: Any, eventually: Any
 ) -> None:
     await hub.serve(films["red"])
-    await hub.playlist(1, films["red"].entry(FIRST))
+    await hub.manifest(1, films["red"].entry(FIRST))
     async with start_agent():
         await hub.until(lambda: hub.shows(FIRST))
     await broker.stop()
@@ -162,7 +162,7 @@ async def test_goes_on_with_the_hub_after_the_broker_was_killed(
     hub: Any, broker: Any, films: Any, start_agent: Any, eventually: Any
 ) -> None:
     await hub.serve(films["red"], films["blue"])
-    await hub.playlist(1, films["red"].entry(FIRST))
+    await hub.manifest(1, films["red"].entry(FIRST))
     async with start_agent():
         await hub.until(lambda: hub.played(FIRST))
 
@@ -171,7 +171,7 @@ async def test_goes_on_with_the_hub_after_the_broker_was_killed(
         await broker.start()
         await eventually(lambda: hub.client is not lost)
         await hub.serve(films["red"], films["blue"])
-        await hub.playlist(2, films["red"].entry(FIRST), films["blue"].entry(SECOND))
+        await hub.manifest(2, films["red"].entry(FIRST), films["blue"].entry(SECOND))
 
         await hub.until(lambda: hub.played(SECOND, complete=True))
 
@@ -181,7 +181,7 @@ async def test_a_film_spoiled_on_the_disk_is_fetched_again_and_never_shown(
 ) -> None:
     red, blue = films["red"], films["blue"]
     await hub.serve(red, blue)
-    await hub.playlist(1, red.entry(FIRST), blue.entry(SECOND))
+    await hub.manifest(1, red.entry(FIRST), blue.entry(SECOND))
     async with start_agent() as agent:
         await hub.until(lambda: hub.last() and len(hub.last().holds) == 2)
         path = agent.store.path(red.sha256)
@@ -200,12 +200,12 @@ async def test_a_full_disk_is_told_and_what_it_holds_plays_on(
     hub: Any, films: Any, start_agent: Any, eventually: Any
 ) -> None:
     await hub.serve(films["red"], films["large"])
-    await hub.playlist(1, films["red"].entry(FIRST))
+    await hub.manifest(1, films["red"].entry(FIRST))
     async with start_agent() as agent:
         await hub.until(lambda: hub.shows(FIRST))
         agent.store._keep_free_bytes = 1 << 60
 
-        await hub.playlist(2, films["red"].entry(FIRST), films["large"].entry(SECOND))
+        await hub.manifest(2, films["red"].entry(FIRST), films["large"].entry(SECOND))
         await hub.until(lambda: any("disk lacks" in error for error in hub.last().errors))
         count = len(hub.played(FIRST))
         await hub.until(lambda: len(hub.played(FIRST)) > count)
@@ -219,7 +219,7 @@ async def test_a_full_disk_is_told_and_what_it_holds_plays_on(
 async def test_proofs_are_sent_again_until_the_hub_acknowledges_them(hub: Any, films: Any, start_agent: Any) -> None:
     hub.acknowledging = False
     await hub.serve(films["red"])
-    await hub.playlist(1, films["red"].entry(FIRST))
+    await hub.manifest(1, films["red"].entry(FIRST))
     async with start_agent():
         await hub.until(lambda: len(hub.played(FIRST)) >= 2)
     unacknowledged = {(p.boot, e.seq) for p in hub.proofs for e in p.entries}
@@ -238,15 +238,15 @@ async def test_reports_again_when_the_hub_started_anew(hub: Any, films: Any, sta
     film = films["large"]
     hub.serving = False
     await hub.serve(film)
-    await hub.epoch("00000000000000aa")
-    await hub.playlist(1, film.entry(FIRST))
+    await hub.started("00000000000000aa")
+    await hub.manifest(1, film.entry(FIRST))
     async with start_agent():
         await hub.until(lambda: hub.reported(film))
         await hub.send(film, [0, 1, 2, 3])
         await hub.until(lambda: hub.reported(film).group_sequence)
         states = len(hub.states)
 
-        await hub.epoch("00000000000000bb")
+        await hub.started("00000000000000bb")
         await hub.until(lambda: hub.reported(film).group_sequence == 0 and len(hub.states) > states)
 
     assert hub.reported(film).have == 0b1111
@@ -254,14 +254,14 @@ async def test_reports_again_when_the_hub_started_anew(hub: Any, films: Any, sta
 
 async def test_rubbish_on_its_topics_changes_nothing(hub: Any, films: Any, start_agent: Any) -> None:
     await hub.serve(films["red"])
-    await hub.playlist(1, films["red"].entry(FIRST))
+    await hub.manifest(1, films["red"].entry(FIRST))
     async with start_agent():
         await hub.until(lambda: hub.shows(FIRST))
-        for name in ("playlist", "control", "unicast"):
+        for name in ("manifest", "control", "unicast"):
             topic = getattr(hub.topics, name)("gate-1")
             for payload in (b"", b"\xff" * 40, b"{" * 2000, b'{"v":1,"v":1}'):
                 await hub.client.publish(topic, payload, qos=1)
         before = len(hub.played())
         await hub.until(lambda: len(hub.played()) > before)
 
-    assert hub.last().serial == 1
+    assert hub.last().seq == 1

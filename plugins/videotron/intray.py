@@ -1,0 +1,99 @@
+"""What players say: judged by topic, signature and order, then given to whom it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from hub.api import Clock, Log
+from plugins.videotron.broker import Disconnected, Link, Message
+from plugins.videotron.complaints import Complaints
+from plugins.videotron.proofs import ProofKeeper
+from plugins.videotron.protocol import (
+    Attack,
+    PlayerState,
+    Refused,
+    ReportFlag,
+    Topics,
+    WireError,
+    decode_report,
+    decode_signed,
+    key_id,
+)
+from plugins.videotron.roster import Roster
+from plugins.videotron.sender import Sender
+
+KeyOf = Callable[[str], bytes | None]
+
+
+class Intray:
+    def __init__(
+        self,
+        *,
+        topics: Topics,
+        roster: Roster,
+        sender: Sender,
+        complaints: Complaints,
+        key_of: KeyOf,
+        wanted: Mapping[str, Collection[str]],
+        heard: Callable[[str, PlayerState], None],
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        """`key_of` gives an enrolled player's public key; `wanted` the contents in its manifest; `heard` is told of
+        every state that may be believed."""
+        self._topics = topics
+        self._roster = roster
+        self._sender = sender
+        self._complaints = complaints
+        self._key_of = key_of
+        self._wanted = wanted
+        self._heard = heard
+        self._clock = clock
+        self._log = log
+
+    async def receive(self, link: Link, proofs: ProofKeeper) -> None:
+        """Take what comes for one session. Raises: Disconnected at its end."""
+        async for message in link.messages():
+            try:
+                self._take(message, proofs)
+            except WireError as error:
+                sender = message.topic.removeprefix(self._topics.namespace)[:80]
+                self._complaints.add(sender, f"{error.attack}: {error}")
+        raise Disconnected("the broker sends no more")
+
+    def _take(self, message: Message, proofs: ProofKeeper) -> None:
+        kind, cid, player = self._topics.parse(message.topic)
+        if player not in self._roster:
+            self._complaints.add(player, "no such screen is configured")
+        elif kind == "report":
+            self._take_report(cid, player, message.payload)
+        elif kind == "state" and message.payload:
+            self._take_state(player, message)
+        elif kind == "proof":
+            proofs.take(player, message.payload, self._keys_of(player))
+            self._roster.heard(player)
+
+    def _take_report(self, cid: str, player: str, payload: bytes) -> None:
+        """A report is the player's request and nothing more: nothing is called delivered by it."""
+        report = decode_report(payload)
+        if cid not in self._wanted.get(player, ()):  # withdrawn meanwhile, or none of its business
+            return
+        if report.blocks != self._sender.blocks_of(cid):
+            raise WireError(f"a report about {report.blocks} blocks of {cid}")
+        self._roster.heard(player)
+        self._sender.report(cid, player, report)
+        if ReportFlag.DONE in report.flags and report.have == (1 << report.blocks) - 1:
+            self._log.info("content_was_fetched", player=player, cid=cid)
+
+    def _take_state(self, player: str, message: Message) -> None:
+        state = decode_signed(PlayerState, message.payload, self._keys_of(player))
+        if state.player != player:
+            raise Refused(Attack.WRONG_AUDIENCE, f"it calls itself {state.player}")
+        if self._roster.on_state(player, state, retained=message.retained):
+            self._heard(player, state)
+
+    def _keys_of(self, player: str) -> dict[str, bytes]:
+        key = self._key_of(player)
+        if key is None:
+            raise Refused(Attack.UNKNOWN_KEY, "this player is not enrolled (siarhub videotron enrol)")
+        return {key_id(key): key}

@@ -1,0 +1,323 @@
+"""What this player follows: the keys it trusts, its manifest, the override. On the disk before it is acted on.
+
+    trust.json      the keyset, what was accepted last, the time floor; trust.old.json is the one before
+    manifest.json   the manifest as it came; manifest.old.json is the one before
+    override.json   the override as it came
+    keychain.json   the hub's keys as they came with the enrolment or on a stick
+
+A manifest is written before the trust that names it. After a cut in between, the manifest is judged again, by its
+signature; one that the disk has spoiled gives way to the one before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from hub.api.files import write_atomically
+from plugins.videotron.player.timekeeping import Timekeeper
+from plugins.videotron.protocol import (
+    Attack,
+    BlockList,
+    Command,
+    File,
+    HubState,
+    Keyset,
+    Manifest,
+    Mode,
+    Override,
+    ProofAck,
+    Refused,
+    WireError,
+    decode,
+)
+from plugins.videotron.protocol import trust as judge
+from plugins.videotron.protocol.trust import Accepted, Trust
+
+KEYCHAIN = "keychain.json"
+
+
+class _Kept(BaseModel):
+    """trust.json."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: int
+    keyset: str
+    manifest: tuple[int, int]
+    manifest_digest: str
+    override: tuple[int, int]
+    override_digest: str
+    command: tuple[int, int]
+    floor: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the hub may ask of this machine."""
+
+    file_bytes: int
+    total_bytes: int
+
+
+class Trusted:
+    def __init__(self, folder: Path, *, player: str, chain: Path | None, time: Timekeeper, limits: Limits) -> None:
+        """`chain`: the hub's keychain as the settings name it; None: that of the enrolment, in `folder`."""
+        self._folder = folder
+        self._player = player
+        self._chain = chain or folder / KEYCHAIN
+        self._time = time
+        self._limits = limits
+        self._turn = asyncio.Lock()
+        self._trust: Trust | None = None
+        self._manifest: Manifest | None = None
+        self._override: Override | None = None
+        self._good: dict[str, bytes] = {}  # what stands under these names, as far as it is whole
+        self.troubles: list[str] = []  # what the disk has spoiled
+
+    # --- what is followed
+
+    @property
+    def keyset(self) -> Keyset | None:
+        return self._trust.keyset if self._trust else None
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest to follow, expired or not; None when there is none of the present epoch."""
+        keyset = self.keyset
+        return self._manifest if self._manifest and keyset and self._manifest.epoch == keyset.epoch else None
+
+    @property
+    def version(self) -> tuple[int, int]:
+        return (self.manifest.epoch, self.manifest.seq) if self.manifest else (0, 0)
+
+    @property
+    def override(self) -> Override | None:
+        """The override that counts now: latched, over restarts too, until its time or a higher one."""
+        override, keyset = self._override, self.keyset
+        if override is None or keyset is None or override.epoch != keyset.epoch or override.mode is Mode.NONE:
+            return None
+        return override if override.until is None or override.until > self._time.now() else None
+
+    @property
+    def override_counter(self) -> int:
+        keyset = self.keyset
+        same = self._override is not None and keyset is not None and self._override.epoch == keyset.epoch
+        return self._override.counter if self._override and same else 0
+
+    @property
+    def command_counter(self) -> int:
+        return self._trust.command[1] if self._trust else 0
+
+    # --- from the disk
+
+    def load(self) -> None:
+        """Take up what was followed before the restart. Blocks. Never raises: what is spoiled is told and left out."""
+        self._trust = self._read_trust()
+        self._follow_own_chain()
+        if self._trust is None:
+            return
+        self._time.raise_to(self._trust.floor)
+        self._manifest = self._read_manifest(self._trust)
+        self._override = self._read_override(self._trust)
+
+    # --- from the broker; each raises WireError for what must not be believed, OSError when it cannot be stored
+
+    async def take_keys(self, payload: bytes) -> bool:
+        """Whether the keys have changed."""
+        async with self._turn:
+            before = self._known()
+            after = judge.follow_chain(before, payload)
+            if after.keyset.version == before.keyset.version:
+                return False
+            await asyncio.to_thread(self._store, after)
+            if after.keyset.epoch > before.keyset.epoch:
+                self._time.begin_anew(after.floor)
+            self._trust = after
+            return True
+
+    async def take_manifest(self, payload: bytes) -> bool:
+        """Whether this is a new manifest; it is on the disk then, and its number is never gone below again."""
+        if not payload:  # a retained message was cleared: no order to stop
+            return False
+        async with self._turn:
+            accepted = self._judged_manifest(self._known(), payload)
+            if not accepted.new and self._manifest is not None:
+                return False
+            await asyncio.to_thread(self._store_manifest, payload, accepted.trust)
+            self._trust, self._manifest = accepted.trust, accepted.document
+            self._time.raise_to(accepted.trust.floor)
+            return True
+
+    async def take_override(self, payload: bytes) -> bool:
+        """Whether this is a new override; it is on the disk then."""
+        if not payload:
+            return False
+        async with self._turn:
+            accepted = judge.judge_override(self._known(), payload, player=self._player, now=self._time.now())
+            if not accepted.new and self._override is not None:
+                return False
+            await asyncio.to_thread(self._store_override, payload, accepted.trust)
+            self._trust, self._override = accepted.trust, accepted.document
+            self._time.raise_to(accepted.trust.floor)
+            return True
+
+    async def take_command(self, payload: bytes) -> Command:
+        """A command that was never carried out; it never will be again, even after a cut."""
+        async with self._turn:
+            accepted = judge.judge_command(self._known(), payload, player=self._player, now=self._time.now())
+            await asyncio.to_thread(self._store, accepted.trust)
+            self._trust = accepted.trust
+            return accepted.document
+
+    def take_hub(self, payload: bytes) -> HubState:
+        accepted = judge.judge_hub(self._known(), payload, now=self._time.now())
+        self._trust = accepted.trust  # its floor is on the disk with the next thing that is stored
+        self._time.raise_to(accepted.trust.floor)
+        return accepted.document
+
+    def blocks(self, payload: bytes, wanted: File) -> BlockList:
+        return judge.judge_blocks(self._known(), payload, wanted=wanted)
+
+    def ack(self, payload: bytes) -> ProofAck:
+        return judge.judge_ack(self._known(), payload, player=self._player)
+
+    # --- behind them
+
+    def _known(self) -> Trust:
+        if self._trust is None:
+            raise Refused(Attack.UNKNOWN_KEY, "this player was given no keys of a hub yet: enrol it")
+        return self._trust
+
+    def _judged_manifest(self, trust: Trust, payload: bytes) -> Accepted[Manifest]:
+        limits = self._limits
+        return judge.judge_manifest(
+            trust,
+            payload,
+            player=self._player,
+            now=self._time.now(),
+            max_file=limits.file_bytes,
+            max_total=limits.total_bytes,
+        )
+
+    def _read_trust(self) -> Trust | None:
+        for name in ("trust.json", "trust.old.json"):
+            if found := self._read(name, lambda data: (data, _parse_kept(data))):
+                self._good["trust.json"], trust = found
+                return trust
+        return None
+
+    def _follow_own_chain(self) -> None:
+        """Keys that a person brought: the first ones, or newer ones on a stick."""
+        try:
+            chain = self._chain.read_bytes()
+            self._trust = judge.follow_chain(self._trust, chain) if self._trust else judge.begin(chain)
+        except FileNotFoundError:
+            return
+        except (OSError, WireError) as error:
+            if not isinstance(error, Refused) or error.attack is not Attack.ROLLBACK:  # older ones are no news
+                self.troubles.append(f"{self._chain.name} cannot be used: {error}")
+
+    def _read_manifest(self, trust: Trust) -> Manifest | None:
+        """The newest that is whole; one that came just before a cut is judged as if it came now."""
+        for name in ("manifest.json", "manifest.old.json"):
+            payload = self._read(name, bytes)
+            if payload is None:
+                continue
+            try:
+                manifest = self._manifest_again(trust, payload)
+            except (WireError, OSError) as error:
+                self._note(name, error)
+                continue
+            self._good["manifest.json"] = payload
+            return manifest
+        return None
+
+    def _manifest_again(self, trust: Trust, payload: bytes) -> Manifest:
+        if judge.digest_of(payload) == trust.manifest_digest:
+            return decode(Manifest, payload)  # it was judged when it came
+        accepted = self._judged_manifest(trust, payload)
+        self._store(accepted.trust)
+        self._trust = accepted.trust
+        return accepted.document
+
+    def _read_override(self, trust: Trust) -> Override | None:
+        payload = self._read("override.json", bytes)
+        if payload is None:
+            return None
+        try:
+            if judge.digest_of(payload) == trust.override_digest:
+                return decode(Override, payload)
+            return judge.judge_override(trust, payload, player=self._player, now=self._time.now()).document
+        except WireError as error:
+            self._note("override.json", error)
+            return None
+
+    def _read(self, name: str, parse: Callable[[bytes], Kept]) -> Kept | None:
+        try:
+            return parse((self._folder / name).read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self._note(name, error)
+            return None
+
+    def _note(self, name: str, error: Exception) -> None:
+        if isinstance(error, Refused) and error.attack is Attack.ROLLBACK:  # the old generation, as it should be
+            return
+        self.troubles.append(f"{name} cannot be used: {str(error)[:150]}")
+
+    def _store_manifest(self, payload: bytes, trust: Trust) -> None:
+        self._put("manifest.json", payload)
+        self._store(trust)
+
+    def _store_override(self, payload: bytes, trust: Trust) -> None:
+        write_atomically(self._folder / "override.json", payload)
+        self._store(trust)
+
+    def _store(self, trust: Trust) -> None:
+        kept = {
+            "v": 1,
+            "keyset": trust.keyset_text,
+            "manifest": trust.manifest,
+            "manifest_digest": trust.manifest_digest,
+            "override": trust.override,
+            "override_digest": trust.override_digest,
+            "command": trust.command,
+            "floor": trust.floor.isoformat(),
+        }
+        self._put("trust.json", json.dumps(kept).encode() + b"\n")
+
+    def _put(self, name: str, data: bytes) -> None:
+        """Write it, and keep the one before under its other name: that one was whole, whatever the disk does now."""
+        before = self._good.get(name)
+        if before is not None and before != data:
+            write_atomically(self._folder / name.replace(".json", ".old.json"), before)
+        write_atomically(self._folder / name, data)
+        self._good[name] = data
+
+
+Kept = TypeVar("Kept")
+
+
+def _parse_kept(data: bytes) -> Trust:
+    try:
+        kept = _Kept.model_validate_json(data)
+    except ValidationError as error:
+        raise ValueError(str(error)[:200]) from None
+    return Trust(
+        keyset=decode(Keyset, kept.keyset.encode()),  # it was judged when it came
+        keyset_text=kept.keyset,
+        manifest=kept.manifest,
+        manifest_digest=kept.manifest_digest,
+        override=kept.override,
+        override_digest=kept.override_digest,
+        command=kept.command,
+        floor=kept.floor,
+    )
