@@ -2,35 +2,92 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import tempfile
 from pathlib import Path
 
-from hub.api.files import fsync_folder
-from plugins.videotron.player.mpv import make_film
-from plugins.videotron.player.playback import Clip
-from plugins.videotron.player.settings import PlayerSettings
+from hub.api.files import fsync_folder, sha256_of, write_atomically
+from plugins.videotron.player.clips import Clip
+from plugins.videotron.player.command import start_of
+from plugins.videotron.player.mpv import MpvGone
+from plugins.videotron.player.settings import MpvSettings, PlayerSettings
 
-SECONDS = 10
+FRAMES = 100  # four seconds
+MAKE_WITHIN_S = 60
 
 
 async def fallback_clip(settings: PlayerSettings) -> Clip:
-    """The clip to show when the play list gives nothing; made by mpv at the first start and kept.
+    """The clip to show when the play list gives nothing; made by mpv at the first start, and again when it is spoiled.
 
     Raises: MpvGone, OSError when it cannot be made.
     """
     if settings.fallback is not None and settings.fallback.is_file():
         return Clip(key="fallback", path=settings.fallback)
     width, height = (n - n % 2 for n in (settings.screen.width, settings.screen.height))
-    path = settings.state_dir / f"fallback-{width}x{height}.mp4"
-    if not path.exists():
-        await _make(settings, width, height, path)
+    name = f"fallback-{width}x{height}.mp4"
+    path = settings.state_dir / name
+    if await asyncio.to_thread(_is_right, path):
+        return Clip(key="fallback", path=path)
+    try:
+        await _make(settings.mpv, width, height, path)
+    except (MpvGone, OSError):  # a full disk, or one that is read-only now: the memory of the machine will do
+        path = Path(tempfile.gettempdir()) / f"siarhub-{settings.player}-{name}"
+        await _make(settings.mpv, width, height, path)
     return Clip(key="fallback", path=path)
 
 
-async def _make(settings: PlayerSettings, width: int, height: int, path: Path) -> None:
-    colours = "c0=0x0b2d4d:c1=0x0f6b5c:n=2:speed=0.00001"
-    corners = f"x0=0:y0=0:x1={width - 1}:y1={height - 1}"
+def _is_right(path: Path) -> bool:
+    """Whether the film is the one that was made: its hash lies beside it."""
+    try:
+        return _hash_beside(path).read_text(encoding="ascii").strip() == sha256_of(path)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _hash_beside(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+async def _make(mpv: MpvSettings, width: int, height: int, path: Path) -> None:
     temporary = path.with_name(f".{path.stem}.tmp.mp4")
-    source = f"gradients=s={width}x{height}:{colours}:{corners}:r=25:d={SECONDS}"
-    await make_film(settings.mpv, source, temporary)
+    corners = f"x0=0:y0=0:x1={width - 1}:y1={height - 1}"
+    picture = f"gradients=s={width}x{height}:c0=0x0b2d4d:c1=0x0f6b5c:n=2:speed=0.00001:{corners}:r=25:d=0.04"
+    # One picture is drawn and then repeated: a first start waits less than a second for it.
+    await make_film(mpv, f"{picture},format=yuv420p,loop=loop={FRAMES - 1}:size=1", temporary)
+    await asyncio.to_thread(_keep, temporary, path)
+
+
+def _keep(temporary: Path, path: Path) -> None:
+    fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    _hash_beside(path).unlink(missing_ok=True)
     temporary.replace(path)
     fsync_folder(path.parent)
+    write_atomically(_hash_beside(path), f"{sha256_of(path)}\n".encode())
+
+
+async def make_film(mpv: MpvSettings, source: str, target: Path) -> None:
+    """Let mpv itself encode a lavfi source to an MP4 without sound, so that the player needs no ffmpeg program.
+
+    Raises: MpvGone when it fails; OSError when the disk is why.
+    """
+    await asyncio.to_thread(target.write_bytes, b"")  # says at once, and why, when the folder cannot be written
+    argv = [*await asyncio.to_thread(start_of, mpv), "--demuxer-lavf-format=lavfi", "--no-audio", f"--o={target}"]
+    argv += ["--of=mp4", "--ovc=libx264", "--ovcopts=preset=ultrafast", "--vf=format=yuv420p", f"av://lavfi:{source}"]
+    devnull = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*argv, stdin=devnull, stdout=devnull, stderr=devnull)
+    try:
+        async with asyncio.timeout(MAKE_WITHIN_S):
+            code = await process.wait()
+    except TimeoutError as error:
+        raise MpvGone(f"mpv did not make {target.name} within {MAKE_WITHIN_S} s") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if code != 0:
+        raise MpvGone(f"mpv could not make {target.name} (exit code {code})")

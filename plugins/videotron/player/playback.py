@@ -1,9 +1,10 @@
-"""Keeps one loop of films on the screen, whatever happens to mpv, and says what was really shown."""
+"""Keeps one loop of films on the screen, whatever happens to mpv or the display, and says what was really shown."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -11,42 +12,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from plugins.videotron.player import display
 from plugins.videotron.player.cancelling import never_losing_a_cancellation
-from plugins.videotron.player.mpv import Mpv, MpvEvent, MpvGone, MpvRefused
+from plugins.videotron.player.clips import Clip, Play, Result
+from plugins.videotron.player.faults import Faults
+from plugins.videotron.player.geometry import misfit
+from plugins.videotron.player.mpv import Mpv, MpvGone
 from plugins.videotron.player.ports import Clock, Log
+from plugins.videotron.player.program import Program
+from plugins.videotron.player.projector import Audience, Projector, Worn
 from plugins.videotron.player.settings import MpvSettings, ScreenSettings
+from plugins.videotron.player.vitals import Vitals
+from plugins.videotron.player.wear import Wear
 
-LOOK_EVERY_S = 1.0
+__all__ = ["Clip", "Play", "Playback", "Result", "Vitals"]
+
 LONGEST_BACKOFF_S = 30.0
 DEATHS_TOLERATED = 3
+HELD_AT_MOST_S = 5.0  # how long the last picture of one mpv waits for the first of the next
+OVER_IT_S = 0.3  # until a new window surely lies over the old one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
-    """One place in the loop. `key` tells places apart; the same film may have several."""
-
-    key: str
-    path: Path
-    item: str = ""  # "" = the fallback: shown, never proved
-    sha256: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Play:
-    """What was shown of one clip: from its first picture on the screen to its last."""
-
-    clip: Clip
-    started_at: datetime
-    seconds: float
-    complete: bool  # to its own end; False: cut, or mpv died
-
-
-@dataclass(slots=True, kw_only=True)
-class _Showing:
-    clip: Clip
-    entry: int
-    started_at: datetime | None = None  # None until its first picture is shown
-    began: float = 0.0  # monotonic
+class _Ending:
+    reason: str
+    planned: bool = False
 
 
 class Playback:
@@ -61,36 +51,66 @@ class Playback:
         log: Log,
         on_play: Callable[[Play], None],
         on_broken: Callable[[Clip], None],
+        connectors: Path = display.DRM,
     ) -> None:
         self._settings = mpv
         self._screen = screen
         self._clock = clock
         self._log = log
+        self._connectors = connectors
         self._on_play = on_play
         self._on_broken = on_broken
-        self._loop: tuple[Clip, ...] = ()
-        self._changed = asyncio.Event()
-        self._mpv: Mpv | None = None
-        self._entries: dict[int, Clip] = {}  # mpv's playlist entries, ours by their id
-        self._showing: _Showing | None = None
-        self._last: Clip | None = None  # where the loop goes on after a restart of mpv
-        self._died_in: Clip | None = None  # the clip that was on when mpv ended
+        self._audience = Audience(
+            on_play=self._played, on_broken=on_broken, on_first_picture=self._picture_came, on_vitals=self._look_at_wear
+        )
+        self._program = Program()
+        self._projector: Projector | None = None
+        self._began = clock.monotonic()  # of the mpv that runs
+        self._held: Mpv | None = None  # one that shows its last picture until the next mpv shows its first
+        self._wear = Wear(mpv)
         self._deaths: Counter[str] = Counter()  # of mpv, by the clip it died in
-        self._moved_at = clock.monotonic()
-        self._position: float | None = None
-        self.restarts = 0
-        self.trouble = ""  # why there is no picture, until there is one
+        self._relaunch = asyncio.Event()
+        self._why_relaunch = ""
+        self._faults = Faults()
+        self._vitals = Vitals()
+        self.restarts = 0  # of mpv, unplanned
+        self.recycles = 0  # planned ones
         self.first_picture = asyncio.Event()
+
+    # --- what is to be shown
+
+    def show(self, loop: tuple[Clip, ...]) -> None:
+        """From now on play this; a clip on the screen that is no longer in it is cut at once. Ends `show_black`."""
+        self._program.show(loop)
+
+    def show_black(self) -> None:
+        """From now on show nothing, on order: no fault, and no stall; the next `show` ends it at once."""
+        self._program.darken()
+
+    def keep_ready(self, spare: Clip | None) -> None:
+        """What mpv goes on to by itself when nothing of the loop can be shown, before anybody can tell it."""
+        if spare != self._program.spare:
+            self._program.spare = spare
+            self._program.changed.set()
+
+    # --- how it is
 
     @property
     def showing(self) -> Clip | None:
         """The clip whose picture is on the screen now."""
-        return self._showing.clip if self._showing and self._showing.started_at else None
+        showing = self._projector.showing if self._projector else None
+        return showing.clip if showing and showing.started_at else None
 
     @property
     def showing_since(self) -> datetime | None:
         """When the first picture of that clip was shown."""
-        return self._showing.started_at if self._showing else None
+        showing = self._projector.showing if self._projector else None
+        return showing.started_at if showing else None
+
+    @property
+    def vitals(self) -> Vitals:
+        """How mpv is: position, drops, decoder, output, memory; at most about a second old, from memory."""
+        return self._projector.vitals if self._projector else self._vitals
 
     @property
     def position(self) -> float:
@@ -99,192 +119,191 @@ class Playback:
 
     @property
     def condition(self) -> str:
-        """How mpv is, in one word: down, starting, idle (nothing, or the fallback), playing."""
-        if self._mpv is None:
+        """How mpv is, in one word: down, starting, idle (nothing, or the fallback), playing, black (on order)."""
+        if self._projector is None:
             return "down"
+        if self._program.dark:
+            return "black"
         if self.showing is None:
-            return "starting" if self._loop else "idle"
+            return "starting" if self._program.loop else "idle"
         return "playing" if self.showing.item else "idle"
 
     @property
     def healthy(self) -> bool:
         """Whether the picture moved lately, or nothing is to be shown, or a new mpv is on its way."""
-        still_s = self._clock.monotonic() - self._moved_at
-        return not self._loop or self._mpv is None or still_s < 2 * self._settings.stalled_after_s
+        if self._program.empty or self._projector is None:
+            return True
+        return self._projector.progress.still_s(self._clock.monotonic()) < 2 * self._settings.stalled_after_s
 
     @property
-    def _stalled(self) -> bool:
-        return bool(self._loop) and self._clock.monotonic() - self._moved_at >= self._settings.stalled_after_s
+    def trouble(self) -> str:
+        """What is wrong with the picture, or was in the last minutes; "" = nothing."""
+        picture, wanted = self.vitals, self._screen.fullscreen and self._settings.vo != "null"
+        size = misfit(self._screen, picture.width, picture.height) if wanted else ""
+        return self._faults.text(self._clock.monotonic(), misfit=size)
 
     @property
     def pid(self) -> int | None:
-        return self._mpv.pid if self._mpv else None
-
-    def show(self, loop: tuple[Clip, ...]) -> None:
-        """From now on play this; a clip on the screen that is no longer in it is cut at once."""
-        if loop != self._loop:
-            self._loop = loop
-            self._changed.set()
+        return self._projector.mpv.pid if self._projector else None
 
     async def screenshot(self, target: Path) -> None:
         """Put what mpv shows now into a PNG file, whole or not at all.
 
         Raises: MpvGone or MpvRefused when there is no picture.
         """
-        if self._mpv is None:
+        if self._projector is None:
             raise MpvGone("mpv is being restarted")
         temporary = target.with_name(f".{target.stem}.tmp.png")
-        await self._mpv.command("screenshot-to-file", str(temporary), "video")
+        await self._projector.mpv.command("screenshot-to-file", str(temporary), "video")
         temporary.replace(target)
+
+    # --- keeping it so
 
     async def run(self) -> None:
         """Play until cancelled; an mpv that dies or hangs is replaced, with a pause that grows to 30 s."""
-        backoff = 0.2
-        while True:
-            began = self._clock.monotonic()
-            reason = await never_losing_a_cancellation(self._play_with_one_mpv())
-            self._log.warning("mpv_ended", reason=reason, restarts=self.restarts)
-            self._suspect(self._died_in)
-            self.trouble = f"mpv is started anew: {reason}"
-            self.restarts += 1
-            backoff = 0.2 if self._clock.monotonic() - began > 60 else min(backoff * 2, LONGEST_BACKOFF_S)
-            await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - spreads restarts, guards nothing
+        async with asyncio.TaskGroup() as group:
+            group.create_task(display.watch(self._settings, self._judge_display, self._connectors), name="displays")
+            group.create_task(self._play(), name="mpv")
 
-    async def _play_with_one_mpv(self) -> str:
-        """Why it ended."""
+    async def _play(self) -> None:
+        backoff = 0.2
         try:
-            mpv = await Mpv.start(self._settings, self._screen)
+            while True:
+                ending = await never_losing_a_cancellation(self._play_with_one_mpv())
+                if ending.planned:
+                    self.recycles += 1
+                    self._log.info("mpv_was_replaced", reason=ending.reason, recycles=self.recycles)
+                    continue
+                self.restarts += 1
+                self._log.warning("mpv_ended", reason=ending.reason, restarts=self.restarts)
+                self._faults.lost(ending.reason)
+                backoff = 0.2 if self._clock.monotonic() - self._began > 60 else min(backoff * 2, LONGEST_BACKOFF_S)
+                await self._pause(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - spreads restarts, guards nothing
+        finally:
+            await asyncio.shield(self._release())
+
+    async def _play_with_one_mpv(self) -> _Ending:
+        if not self._overlaps:
+            await self._release()
+        self._began = self._clock.monotonic()
+        try:
+            mpv = await Mpv.start(self._settings, self._screen, window_at_once=self._held is None)
         except MpvGone as error:
-            return str(error)
-        self._mpv = mpv
-        self._entries = {}
-        self._moved_at, self._position = self._clock.monotonic(), None
-        events: asyncio.Queue[MpvEvent] = asyncio.Queue()
-        self._changed.set()
-        reason = ""
+            await self._release()
+            return _Ending(reason=str(error))
+        ending = _Ending(reason="the player was stopped")
+        self._projector = projector = self._projector_of(mpv)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(mpv.listen(events), name="mpv: listen")
-                group.create_task(self._follow_events(mpv, events), name="mpv: follow events")
-                group.create_task(self._follow_changes(mpv), name="mpv: follow changes")
-                group.create_task(self._watch_progress(mpv), name="mpv: watch progress")
+                group.create_task(projector.run(self._vitals), name="mpv: show")
+                group.create_task(self._relieve(projector), name="mpv: relieve the one before")
+                group.create_task(self._follow_relaunch(), name="mpv: follow the display")
+        except* Worn as worn:
+            ending = _Ending(reason=_first(worn), planned=True)
         except* MpvGone as gone:
-            reason = str(gone.exceptions[0])
+            ending = _Ending(reason=_first(gone))
         finally:
-            self._mpv = None
-            self._died_in = self._showing.clip if self._showing else None
-            self._ended(complete=False)
-            await asyncio.shield(mpv.stop())
-        return reason
+            self._blame(projector, ending)
+            await asyncio.shield(self._put_away(projector, hold=ending.planned))
+        return ending
 
-    async def _follow_changes(self, mpv: Mpv) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            current = self._showing
-            if current is not None and current.clip in self._loop:
-                await self._line_up(mpv, after=current.clip)
-            elif self._loop:
-                await self._load(mpv, self._next_after(self._last), "replace")
-            elif current is not None:
-                await mpv.command("stop")
+    def _projector_of(self, mpv: Mpv) -> Projector:
+        return Projector(
+            mpv,
+            settings=self._settings,
+            program=self._program,
+            audience=self._audience,
+            clock=self._clock,
+            log=self._log,
+        )
 
-    async def _follow_events(self, mpv: Mpv, events: asyncio.Queue[MpvEvent]) -> None:
-        while True:
-            event = await events.get()
-            if event.name == "start-file":
-                await self._started(mpv, event.entry)
-            elif event.name == "playback-restart":
-                self._first_picture()
-            elif event.name == "end-file":
-                if event.reason == "error" and not await self._has_output(mpv):
-                    self._showing = None  # not the film's fault
-                    raise MpvGone("mpv has no output: is the screen connected, and is mpv.vo the right one?")
-                self._finish(event)
-
-    async def _has_output(self, mpv: Mpv) -> bool:
-        try:
-            return bool(await mpv.command("get_property", "current-vo"))
-        except MpvRefused:
-            return False
-
-    async def _started(self, mpv: Mpv, entry: int) -> None:
-        clip = self._entries.get(entry)
-        if clip is None:
-            return
-        self._showing, self._last = _Showing(clip=clip, entry=entry), clip
-        self._entries = {entry: clip}
-        if clip in self._loop:
-            await self._line_up(mpv, after=clip)
-        else:
-            self._changed.set()  # withdrawn between being lined up and being started
-
-    def _first_picture(self) -> None:
-        showing = self._showing
-        if showing and showing.started_at is None:
-            showing.started_at, showing.began = self._clock.now(), self._clock.monotonic()
-            self._moved_at, self._position = showing.began, None
-            self.first_picture.set()
-            self.trouble = ""
-
-    def _finish(self, event: MpvEvent) -> None:
-        showing = self._showing
-        if showing is None or (event.entry and event.entry != showing.entry):
-            return
-        never_shown = showing.started_at is None
-        self._ended(complete=event.reason == "eof")
-        if event.reason == "error" or (event.reason == "eof" and never_shown):
-            self._log.error("clip_not_playable", clip=showing.clip.key, sha256=showing.clip.sha256, error=event.error)
-            self._on_broken(showing.clip)
-        if not self._entries.keys() - {event.entry}:
-            self._changed.set()  # nothing is lined up behind it
-
-    def _suspect(self, clip: Clip | None) -> None:
+    def _blame(self, projector: Projector, ending: _Ending) -> None:
         """A film in which mpv dies again and again must not keep the others off the screen."""
-        if clip is None:
+        showing = projector.showing
+        self._vitals = projector.vitals
+        self._projector = None
+        projector.end(ending.reason)
+        if showing is None or ending.planned or ending.reason == self._why_relaunch:
             return
-        self._deaths[clip.key] += 1
-        if self._deaths[clip.key] >= DEATHS_TOLERATED:
-            del self._deaths[clip.key]
-            self._on_broken(clip)
+        self._deaths[showing.clip.key] += 1
+        if self._deaths[showing.clip.key] >= DEATHS_TOLERATED:
+            del self._deaths[showing.clip.key]
+            self._on_broken(showing.clip)
 
-    def _ended(self, *, complete: bool) -> None:
-        showing, self._showing = self._showing, None
-        if showing is None or showing.started_at is None:
+    async def _put_away(self, projector: Projector, *, hold: bool) -> None:
+        await self._release()
+        if hold and self._overlaps and not self._program.empty:
+            self._held = projector.mpv
+        else:
+            await projector.mpv.stop()
+
+    # --- one mpv after the other
+
+    @property
+    def _overlaps(self) -> bool:
+        """Whether two mpv may be on the display at once, so that one can take over without a gap: never under DRM."""
+        windows = "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+        return self._settings.vo == "null" or (windows and not display.on_drm(self._settings))
+
+    async def _relieve(self, projector: Projector) -> None:
+        """End the mpv before this one when this one's picture lies over its."""
+        if self._held is None:
             return
-        if complete:
-            self._deaths.pop(showing.clip.key, None)
-        if not showing.clip.item:
-            return
-        seconds = self._clock.monotonic() - showing.began
-        self._on_play(Play(clip=showing.clip, started_at=showing.started_at, seconds=seconds, complete=complete))
-
-    async def _line_up(self, mpv: Mpv, *, after: Clip) -> None:
-        """Make the clip that follows `after` the only one that mpv has waiting."""
-        await mpv.command("playlist-clear")
-        if self._loop:  # it may have been emptied meanwhile
-            await self._load(mpv, self._next_after(after), "append-play")
-
-    async def _load(self, mpv: Mpv, clip: Clip, how: str) -> None:
         try:
-            answer = await mpv.command("loadfile", str(clip.path), how)
-        except MpvRefused as error:
-            raise MpvGone(f"mpv would not load {clip.key}: {error}") from error
-        if isinstance(answer, dict) and isinstance(entry := answer.get("playlist_entry_id"), int):
-            self._entries[entry] = clip
+            async with asyncio.timeout(HELD_AT_MOST_S):
+                await projector.first_picture.wait()
+        except TimeoutError as error:
+            raise MpvGone("the next mpv showed no picture") from error
+        await asyncio.sleep(OVER_IT_S)
+        await self._release()
+        await projector.mpv.command("set_property", "force-window", "immediate")
 
-    def _next_after(self, clip: Clip | None) -> Clip:
-        keys = [c.key for c in self._loop]
-        at = keys.index(clip.key) if clip and clip.key in keys else -1
-        return self._loop[(at + 1) % len(self._loop)]
+    async def _release(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            await held.stop()
 
-    async def _watch_progress(self, mpv: Mpv) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            position: float | None = None
-            with contextlib.suppress(MpvRefused):  # between two files there is no position
-                position = await mpv.command("get_property", "time-pos")
-            if position != self._position or not self._loop:
-                self._moved_at, self._position = self._clock.monotonic(), position
-            if self._stalled:
-                raise MpvGone(f"the picture stood still for {self._settings.stalled_after_s:g} s")
+    async def _follow_relaunch(self) -> None:
+        await self._relaunch.wait()
+        self._relaunch.clear()
+        raise MpvGone(self._why_relaunch)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._relaunch.wait()
+        self._relaunch.clear()
+
+    # --- what it is told
+
+    def _played(self, play: Play) -> None:
+        if play.complete:
+            self._deaths.pop(play.clip.key, None)
+        if play.clip.item:
+            self._on_play(play)
+
+    def _picture_came(self, clip: Clip) -> None:
+        self._faults.back(self._clock.monotonic())
+        self.first_picture.set()
+
+    def _look_at_wear(self, projector: Projector) -> None:
+        now = self._clock.monotonic()
+        reason = self._wear.reason(now=now, age_s=now - self._began, memory_mb=projector.vitals.memory_mb)
+        if reason:
+            projector.wear_out(reason)
+
+    def _judge_display(self, verdict: display.Verdict) -> None:
+        if verdict.trouble != self._faults.display:
+            self._faults.display = verdict.trouble
+            self._log.warning("display_changed", trouble=verdict.trouble)
+        if verdict.relaunch:
+            self._why_relaunch = verdict.relaunch
+            self._relaunch.set()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> str:
+    """What the first of them says, however deep it lies."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from hub.api.errors import HubError
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Even = Annotated[int, Field(ge=0, le=16384, multiple_of=2)]  # films have their colours at half the resolution
+EvenSize = Annotated[int, Field(ge=2, le=16384, multiple_of=2)]
 Namespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,3}$")]
 
 
@@ -58,12 +60,36 @@ class BrokerSettings(_Table):
         return self
 
 
+class StripSettings(_Table):
+    """One piece of a screen that is longer than the output: cut out of the film here, shown on the output there."""
+
+    x: Even = Field(0, description="Where the strip begins in the film, from the left; even, as all of these.")
+    y: Even = Field(0, description="Where the strip begins in the film, from the top.")
+    width: EvenSize = Field(description="Width of the strip.")
+    height: EvenSize = Field(description="Height of the strip.")
+    to_x: Even = Field(0, description="Where the strip lies on the output, from screen.x.")
+    to_y: Even = Field(0, description="Where the strip lies on the output, from screen.y.")
+
+
 class ScreenSettings(_Table):
     width: int = Field(description="Width of the screen in pixels, as the hub's roster has it.", ge=16, le=16384)
     height: int = Field(description="Height of the screen in pixels.", ge=16, le=16384)
     x: int = Field(0, ge=0, le=32768, description="Where the picture begins on the output, from the left, in pixels.")
     y: int = Field(0, ge=0, le=32768, description="Where the picture begins on the output, from the top, in pixels.")
-    fullscreen: bool = Field(True, description="Take the whole output; the picture lies 1:1 in its top left corner.")
+    fullscreen: bool = Field(True, description="Take the whole output; the picture lies 1:1 at x and y in it.")
+    strips: tuple[StripSettings, ...] = Field(
+        (), max_length=64, description="For a controller that folds a long screen: its pieces; none: in one piece."
+    )
+
+    @model_validator(mode="after")
+    def _strips_fit(self) -> ScreenSettings:
+        for number, strip in enumerate(self.strips, start=1):
+            if strip.x + strip.width > self.width or strip.y + strip.height > self.height:
+                raise ValueError(f"strip {number} reaches beyond the film of {self.width}x{self.height}")
+            for other in self.strips[: number - 1]:
+                if _meet(strip, other):
+                    raise ValueError(f"strip {number} lies over another one on the output")
+        return self
 
 
 class MpvSettings(_Table):
@@ -79,7 +105,13 @@ class MpvSettings(_Table):
     hwdec: str = Field("no", pattern=r"^[a-z0-9-]+$", description="Hardware decoding, such as auto-safe, or no.")
     sound: bool = Field(False, description="Play the sound of the clips.")
     stalled_after_s: float = Field(
-        10, ge=1, le=120, description="mpv is restarted when the picture stood still this long."
+        10, ge=1, le=15, description="mpv is restarted when the picture stood still this long."
+    )
+    recycle_above_mb: int = Field(
+        700, ge=1, description="mpv is replaced at the end of a clip when it holds more memory than this."
+    )
+    recycle_after_h: float = Field(
+        24, gt=0, le=720, description="mpv is replaced at the end of a clip when it has run this long."
     )
 
 
@@ -117,6 +149,12 @@ class PlayerSettings(_Table):
     )
     log: LogSettings = Field(default_factory=lambda: LogSettings(), description="The log.")
 
+    @model_validator(mode="after")
+    def _strips_are_cut_in_memory(self) -> PlayerSettings:
+        if self.screen.strips and self.mpv.hwdec != "no" and not self.mpv.hwdec.endswith("-copy"):
+            raise ValueError(f"screen.strips need mpv.hwdec = 'no' or one that ends in -copy, not '{self.mpv.hwdec}'")
+        return self
+
 
 def load(path: Path) -> PlayerSettings:
     """The settings in this file; relative paths in it start at its folder.
@@ -149,6 +187,11 @@ def password_of(broker: BrokerSettings) -> str | None:
         return broker.password_file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise BadConfig([f"broker.password_file: {error}"]) from error
+
+
+def _meet(one: StripSettings, other: StripSettings) -> bool:
+    apart = one.to_x + one.width <= other.to_x or other.to_x + other.width <= one.to_x
+    return not (apart or one.to_y + one.height <= other.to_y or other.to_y + other.height <= one.to_y)
 
 
 def is_local(host: str) -> bool:

@@ -363,9 +363,13 @@ class Command:
         return self.process.wait(timeout=10)
 
     def mpv_pid(self) -> int:
+        return next(iter(self.mpv_pids()))
+
+    def mpv_pids(self) -> list[int]:
+        """The mpv that shows pictures; none in the moments before it is started."""
         assert self.process is not None
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return next(int(pid) for pid in children if "mpv" in Path(f"/proc/{pid}/cmdline").read_text())
+        return [int(pid) for pid in children if "input-ipc-client" in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 PROGRAM = [str(Path(sys.executable).with_name("siarhub-player"))]

@@ -46,6 +46,7 @@ async def test_fetches_only_the_missing_blocks_after_kill_9(hub: Any, films: Any
 async def test_mpv_ends_when_the_player_is_killed(hub: Any, command: Any, eventually: Any) -> None:
     command.start()
     await hub.until(lambda: hub.last() and hub.last().online)
+    await eventually(command.mpv_pids)
     pid = command.mpv_pid()
 
     command.end(signal.SIGKILL)

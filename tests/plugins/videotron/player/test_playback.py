@@ -15,8 +15,8 @@ import structlog
 
 from plugins.videotron.player.agent import SystemClock
 from plugins.videotron.player.fallback import fallback_clip
-from plugins.videotron.player.mpv import command_line
-from plugins.videotron.player.playback import Clip, Play, Playback
+from plugins.videotron.player.command import command_line
+from plugins.videotron.player.playback import Clip, Play, Playback, Result
 from plugins.videotron.player.settings import MpvSettings, PlayerSettings, ScreenSettings
 
 SCREEN = ScreenSettings(width=64, height=48)
@@ -78,10 +78,12 @@ async def test_a_file_that_is_no_film_is_told_and_the_others_go_on(films: Any, t
     bad.write_bytes(b"#EXTM3U\n" + str(films["red"].path).encode())
     stage = Stage()
     async with stage.showing(clip(bad, "bad"), clip(films["blue"].path, "blue")):
-        told, play = await stage.broken.get(), await stage.plays.get()
+        told, tried, play = await stage.broken.get(), await stage.plays.get(), await stage.plays.get()
 
     assert told.key == "bad"
-    assert play.clip.key == "blue"
+    assert (tried.clip.key, tried.result, tried.seconds) == ("bad", Result.FAILED, 0)
+    assert tried.reason == "unrecognized file format"
+    assert (play.clip.key, play.result) == ("blue", Result.COMPLETED)
 
 
 async def test_an_empty_loop_clears_the_screen(films: Any) -> None:

@@ -1,0 +1,39 @@
+"""What goes on the screen, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """One place in the loop. `key` tells places apart; the same film may have several."""
+
+    key: str
+    path: Path
+    item: str = ""  # "" = the fallback: shown, never proved
+    sha256: str = ""
+
+
+class Result(StrEnum):
+    COMPLETED = "completed"  # to its own end
+    PARTIAL = "partial"  # cut by an order or a change, or mpv ended; `seconds` of it were seen
+    FAILED = "failed"  # the file could not be shown; nothing of it was seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Play:
+    """What was shown of one clip: from its first picture on the screen to its last, by the monotonic clock."""
+
+    clip: Clip
+    started_at: datetime  # of one that failed: when it was tried
+    seconds: float
+    result: Result
+    reason: str = ""  # why it is not completed
+
+    @property
+    def complete(self) -> bool:
+        return self.result is Result.COMPLETED

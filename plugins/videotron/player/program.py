@@ -1,0 +1,52 @@
+"""What is to be on the screen: the loop, what stands in when nothing of it can be shown, or black on order."""
+
+from __future__ import annotations
+
+import asyncio
+
+from plugins.videotron.player.clips import Clip
+
+AHEAD = 3  # so many clips mpv has waiting: it goes on by itself when some are broken, or when this process is slow
+
+
+class Program:
+    """Shared by one mpv and the next; `changed` is set whenever what is shown may have to change."""
+
+    def __init__(self) -> None:
+        self.loop: tuple[Clip, ...] = ()
+        self.spare: Clip | None = None
+        self.dark = False
+        self.last: Clip | None = None  # where the loop goes on
+        self.changed = asyncio.Event()
+
+    @property
+    def empty(self) -> bool:
+        return self.dark or not self.loop
+
+    def show(self, loop: tuple[Clip, ...]) -> None:
+        if loop != self.loop or self.dark:
+            self.loop, self.dark = loop, False
+            self.changed.set()
+
+    def darken(self) -> None:
+        if not self.dark:
+            self.dark = True
+            self.changed.set()
+
+    def allows(self, clip: Clip) -> bool:
+        """Whether this may be on the screen now: in its turn, or in place of what cannot be shown."""
+        return not self.empty and (clip in self.loop or clip == self.spare)
+
+    def begun(self, clip: Clip) -> None:
+        """The loop goes on after this clip."""
+        if clip in self.loop:
+            self.last = clip
+
+    def waiting(self) -> list[Clip]:
+        """What mpv is to have waiting, in this order; the spare at its end is reached only when all before it fail."""
+        if self.empty:
+            return []
+        keys = [clip.key for clip in self.loop]
+        first = keys.index(self.last.key) + 1 if self.last and self.last.key in keys else 0
+        clips = [self.loop[(first + n) % len(keys)] for n in range(min(AHEAD, len(keys)))]
+        return clips if self.spare is None or self.spare in self.loop else [*clips, self.spare]

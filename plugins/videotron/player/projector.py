@@ -1,0 +1,282 @@
+"""One mpv that shows the program: what it has waiting, what it shows, what came of each clip, and when it must go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from plugins.videotron.player.clips import Clip, Play, Result
+from plugins.videotron.player.mpv import Mpv, MpvEvent, MpvGone, MpvRefused
+from plugins.videotron.player.ports import Clock, Log
+from plugins.videotron.player.program import Program
+from plugins.videotron.player.settings import MpvSettings
+from plugins.videotron.player.vitals import Gauge, Progress, Vitals
+
+LOOK_EVERY_S = 1.0
+TRY_AGAIN_S = 1.0  # when nothing of the program could be shown
+ENTRIES_KEPT = 32
+SURELY_THE_SAME_S = 0.5
+MUCH_SHORTER = 0.9  # of the length that its container gives: less than this was not the whole film
+
+
+class Worn(Exception):
+    """Not a fault: mpv has reached the end of a clip, and is to be replaced there."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Showing:
+    clip: Clip
+    entry: int
+    tried_at: datetime
+    started_at: datetime | None = None  # None until its first picture is shown
+    began: float = 0.0  # monotonic
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """Who is told what comes of it."""
+
+    on_play: Callable[[Play], None]
+    on_broken: Callable[[Clip], None]
+    on_first_picture: Callable[[Clip], None]
+    on_vitals: Callable[[Projector], None]
+
+
+class Projector:
+    """`run` shows the program with this mpv until it is gone or worn; its facts are kept up to date meanwhile."""
+
+    def __init__(
+        self, mpv: Mpv, *, settings: MpvSettings, program: Program, audience: Audience, clock: Clock, log: Log
+    ) -> None:
+        self.mpv = mpv
+        self._stalled_after_s = settings.stalled_after_s
+        self._program = program
+        self._audience = audience
+        self._clock = clock
+        self._log = log
+        self._events: asyncio.Queue[MpvEvent] = asyncio.Queue()
+        self._entries: dict[int, Clip] = {}  # mpv's playlist entries, ours by their id
+        self._loading = asyncio.Lock()  # an entry may start before its id is known here
+        self._tried_at = float("-inf")
+        self._worn = ""  # why it is to be replaced at the end of the clip
+        self._holding = False  # it stops at the end of the clip
+        self._cut = ""  # why the clip on the screen is cut
+        self.showing: Showing | None = None
+        self.progress = Progress(clock.monotonic())
+        self.vitals = Vitals()
+        self.first_picture = asyncio.Event()
+
+    async def run(self, before: Vitals) -> None:
+        """Show the program; `before` are the vitals of the mpv before this one.
+
+        Raises: an ExceptionGroup of MpvGone or Worn, always.
+        """
+        self.vitals = before
+        self._program.changed.set()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.mpv.listen(self._events), name="mpv: listen")
+            group.create_task(self._follow_events(), name="mpv: follow events")
+            group.create_task(self._follow_changes(), name="mpv: follow changes")
+            group.create_task(self._watch(Gauge(self.mpv, before)), name="mpv: watch")
+
+    def wear_out(self, reason: str) -> None:
+        """This mpv is to be replaced at the end of the clip: `run` raises Worn there, its last picture still shown."""
+        if not self._worn:
+            self._worn = reason
+            self._program.changed.set()
+
+    def end(self, reason: str) -> None:
+        """This mpv shows nothing any more; a clip that was on the screen was shown in part."""
+        self._ended(Result.PARTIAL, reason)
+
+    # --- what the program wants
+
+    async def _follow_changes(self) -> None:
+        observed = enumerate(("idle-active", "eof-reached"), start=1)
+        await self.mpv.commands(("request_log_messages", "error"), *(("observe_property", n, p) for n, p in observed))
+        while True:
+            await self._program.changed.wait()
+            self._program.changed.clear()
+            await self._follow()
+
+    async def _follow(self) -> None:
+        current = self.showing
+        if self._program.empty:
+            await self._clear()
+        elif current is not None and current.clip in self._program.loop:
+            await self._line_up()
+        elif current is not None or await self._is_idle():
+            await self._jump(at_once=current is not None)
+        # else: between two clips; `_started` sees to the rest
+
+    async def _clear(self) -> None:
+        """Black: on order, or because there is nothing to show."""
+        if self._worn:
+            raise Worn(self._worn)
+        self._cut = "black on order" if self._program.dark else "nothing is to be shown"
+        await self.mpv.command("stop")
+
+    async def _jump(self, *, at_once: bool) -> None:
+        """Cut to the program; the last picture stays until the first new one."""
+        if self._worn:
+            raise Worn(self._worn)
+        if not at_once and (wait_s := self._tried_at + TRY_AGAIN_S - self._clock.monotonic()) > 0:
+            return await self._try_later(wait_s)
+        self._cut, self._tried_at = "what is to be shown has changed", self._clock.monotonic()
+        first, *others = self._program.waiting()
+        return await self._load(("loadfile", str(first.path), "replace"), [first], others)
+
+    async def _try_later(self, wait_s: float) -> None:
+        """Nothing could be shown a moment ago: pause, unless something changes."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._program.changed.wait()
+        self._tried_at = float("-inf")
+        self._program.changed.set()
+
+    async def _line_up(self) -> None:
+        """Make what follows in the program all that mpv has waiting."""
+        if not self._worn:
+            return await self._load(("playlist-clear",), [], self._program.waiting())
+        await self.mpv.commands(
+            ("playlist-clear",), ("set_property", "loop-playlist", "no"), ("set_property", "keep-open", "yes")
+        )
+        self._holding = True
+        return None
+
+    async def _load(self, first: tuple[str, ...], begun: list[Clip], others: list[Clip]) -> None:
+        appended = [("loadfile", str(clip.path), "append-play") for clip in others]
+        async with self._loading:
+            try:
+                answers = await self.mpv.commands(first, *appended)
+            except MpvRefused as error:
+                raise MpvGone(f"mpv would not load what follows: {error}") from error
+            self._remember([*begun, *others], answers)
+
+    def _remember(self, clips: list[Clip], answers: list[Any]) -> None:
+        for clip, answer in zip(clips, answers[len(answers) - len(clips) :], strict=True):
+            if isinstance(answer, dict) and isinstance(entry := answer.get("playlist_entry_id"), int):
+                self._entries[entry] = clip
+        for entry in sorted(self._entries)[:-ENTRIES_KEPT]:
+            del self._entries[entry]
+
+    async def _is_idle(self) -> bool:
+        return bool(await self.mpv.command("get_property", "idle-active"))
+
+    # --- what mpv does
+
+    async def _follow_events(self) -> None:
+        while True:
+            event = await self._events.get()
+            match event.name:
+                case "start-file":
+                    await self._started(event.entry)
+                case "playback-restart":
+                    self._first_picture()
+                case "end-file":
+                    await self._check_output(event)
+                    self._finish(event)
+                case "property:idle-active" if event.data:
+                    self._program.changed.set()
+                case "property:eof-reached" if event.data and self._holding:
+                    self._ended(*self._outcome())
+                    raise Worn(self._worn)
+
+    async def _started(self, entry: int) -> None:
+        async with self._loading:
+            clip = self._entries.get(entry)
+        if clip is None:
+            return
+        self.showing = Showing(clip=clip, entry=entry, tried_at=self._clock.now())
+        self._program.begun(clip)
+        if self._program.allows(clip):
+            await self._line_up()
+        else:
+            self._program.changed.set()  # withdrawn between being lined up and being started
+
+    def _first_picture(self) -> None:
+        showing = self.showing
+        if showing and showing.started_at is None:
+            showing.started_at, showing.began = self._clock.now(), self._clock.monotonic()
+            self.progress.began(showing.began)
+            self.first_picture.set()
+            self._audience.on_first_picture(showing.clip)
+
+    async def _check_output(self, event: MpvEvent) -> None:
+        """Without a screen no film can be shown: that is not the film's fault."""
+        if event.reason != "error":
+            return
+        with contextlib.suppress(MpvRefused):
+            if await self.mpv.command("get_property", "current-vo"):
+                return
+        self.showing = None
+        complaint = self.mpv.complaint
+        raise MpvGone(f"mpv has no output: is the screen connected, and is mpv.vo the right one?{complaint}")
+
+    def _finish(self, event: MpvEvent) -> None:
+        showing = self.showing
+        if showing is None or (event.entry and event.entry != showing.entry):
+            return
+        never_shown = showing.started_at is None
+        if event.reason == "error" or (event.reason == "eof" and never_shown):
+            error = event.error or "there is no picture in it"
+            self._log.error("clip_not_playable", clip=showing.clip.key, sha256=showing.clip.sha256, error=error)
+            self._ended(Result.FAILED if never_shown else Result.PARTIAL, error)
+            self._audience.on_broken(showing.clip)
+        elif event.reason == "eof":
+            self._ended(*self._outcome())
+        else:
+            self._ended(Result.PARTIAL, self._cut or f"mpv: {event.reason}")
+
+    def _outcome(self) -> tuple[Result, str]:
+        """What came of the clip that has reached its end: a file that is cut short reaches it too soon."""
+        showing = self.showing
+        length = showing.duration_s if showing else None
+        if showing is None or length is None:
+            return Result.COMPLETED, ""
+        seconds = self._clock.monotonic() - showing.began
+        if seconds >= min(MUCH_SHORTER * length, length - 1):
+            return Result.COMPLETED, ""
+        return Result.PARTIAL, f"the file ended after {seconds:.1f} of {length:.1f} s"
+
+    def _ended(self, result: Result, reason: str = "") -> None:
+        showing, self.showing = self.showing, None
+        if showing is None:
+            return
+        if showing.started_at is None and result is not Result.FAILED:
+            return  # cut before anything of it was seen
+        seconds = self._clock.monotonic() - showing.began if showing.started_at else 0.0
+        started_at = showing.started_at or showing.tried_at
+        play = Play(clip=showing.clip, started_at=started_at, seconds=seconds, result=result, reason=reason)
+        self._audience.on_play(play)
+
+    # --- how mpv is
+
+    async def _watch(self, gauge: Gauge) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            self.vitals = await gauge.read()
+            now = self._clock.monotonic()
+            if self._program.empty:
+                self.progress.rest(now)
+            else:
+                self._look_at_progress(now)
+            self._audience.on_vitals(self)
+
+    def _look_at_progress(self, now: float) -> None:
+        self.progress.note(now, position=self.vitals.position_s, drew=self.vitals.drew)
+        if self.progress.still_s(now) >= self._stalled_after_s:
+            raise MpvGone(f"the picture stood still for {self._stalled_after_s:g} s")
+        self._note_length(now)
+
+    def _note_length(self, now: float) -> None:
+        showing, position = self.showing, self.vitals.position_s
+        if showing is None or showing.started_at is None or showing.duration_s is not None or position is None:
+            return
+        if abs(now - showing.began - position) < SURELY_THE_SAME_S:  # and not the film that has just followed it
+            showing.duration_s = self.vitals.duration_s
