@@ -115,7 +115,7 @@ class Playback:
     @property
     def position(self) -> float:
         """Seconds into the film that is showing."""
-        return self._position or 0.0
+        return self.vitals.position_s or 0.0
 
     @property
     def condition(self) -> str:
