@@ -104,12 +104,13 @@ async def main(job: dict[str, Any]) -> None:
     players = [Player(job, one) for one in job["players"]]
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)  # the moment has come
-    began = time.monotonic()
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
     async with asyncio.TaskGroup() as group:
         for player, one in zip(players, job["players"], strict=True):
             group.create_task(player.run(began + one.get("after_s", 0.0)))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    _say(event="end", cpu_s=used.ru_utime + used.ru_stime, peak_rss_mib=used.ru_maxrss / 1024)
+    cpu_s = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    _say(event="end", cpu_s=cpu_s)
 
 
 def _say(**facts: Any) -> None:

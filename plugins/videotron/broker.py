@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import math
 import random
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from hub.api import Clock, Log
+from plugins.videotron.mqtt import AT_ONCE, next_message, paho_of, write_at_once
 from plugins.videotron.protocol import MAX_DOCUMENT_BYTES, Topics
 from plugins.videotron.settings import BrokerSettings
 
@@ -26,7 +26,6 @@ LASTING_S = 5.0  # a session that held so long was a good one: the next pause is
 CONNECT_WITHIN_S, DISCONNECT_WITHIN_S = 10.0, 3.0
 ACKNOWLEDGED_WITHIN_S = 60.0  # long: behind eight blocks on a poor uplink
 BLOCK_EXPIRY_S = 120
-AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)  # small messages wait 40 ms for an ACK otherwise
 MAX_INCOMING = 2000  # beyond it messages are dropped; states come again, proofs are sent until acknowledged
 
 
@@ -75,7 +74,7 @@ class Link:
     def send_block(self, topic: str, payload: bytes) -> None:
         """Send a block, in a slot, that the broker forgets by itself when a player does not take it."""
         # Not aiomqtt's publish: a task, a timeout and an event for each block would be a third of the hub's work.
-        info = self._client._client.publish(topic, payload, 1, properties=self._expiring)
+        info = paho_of(self._client).publish(topic, payload, 1, properties=self._expiring)
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise Disconnected(f"the block could not be sent: {info.rc}")
         self._on_their_way.add(info.mid)
@@ -93,7 +92,8 @@ class Link:
     async def messages(self) -> AsyncIterator[Message]:
         """Every message that arrives; larger ones than a document may be are left out."""
         try:
-            async for message in self._client.messages:
+            while True:
+                message = await next_message(self._client)
                 payload = message.payload
                 if isinstance(payload, bytes) and len(payload) <= MAX_DOCUMENT_BYTES:
                     yield Message(topic=str(message.topic), payload=payload, retained=bool(message.retain))
@@ -160,6 +160,7 @@ class Broker:
         link = Link(client, asyncio.Semaphore(self._settings.in_flight))
         try:
             client.pending_calls_threshold = 1000  # the slots bound it; the warning would be noise
+            write_at_once(client)
             self._watch_acknowledgements(client, link)
             await self._say(link, online=True)
             self.link, self.trouble, self.refused = link, "", ""
@@ -199,7 +200,7 @@ class Broker:
 
     def _watch_acknowledgements(self, client: aiomqtt.Client, link: Link) -> None:
         """aiomqtt calls a publish that the broker's ACL denied a success: look at the reason codes ourselves."""
-        paho: Any = client._client  # the only way to them in 2.x
+        paho = paho_of(client)  # the only way to them in 2.x
         publish, acknowledged = paho.publish, paho.on_publish
         topics: dict[int, str] = {}
 

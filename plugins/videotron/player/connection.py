@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from plugins.videotron.mqtt import AT_ONCE, next_message, paho_of, write_at_once
 from plugins.videotron.player.cancelling import never_losing_a_cancellation
 from plugins.videotron.player.ports import Log
 from plugins.videotron.player.settings import BrokerSettings, TlsSettings, password_of
@@ -22,7 +22,6 @@ from plugins.videotron.protocol import MAX_BLOCK_BYTES
 LONGEST_BACKOFF_S = 30.0
 WILL_DELAY_S = 30
 GOODBYE_WITHIN_S = 1.0
-AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)  # a report waits 40 ms for an ACK otherwise
 
 
 class Listener(Protocol):
@@ -62,6 +61,10 @@ class Connection:
         if client is None:
             return False
         return await self._while_up(client.publish(topic, payload, qos=qos, retain=retain), what=topic)
+
+    def say(self, topic: str, payload: bytes) -> bool:
+        """Send at QoS 0 what may as well be lost; False: there is no connection."""
+        return self._client is not None and paho_of(self._client).publish(topic, payload, 0).rc == 0
 
     async def subscribe_to(self, topics: dict[str, int]) -> None:
         """Be subscribed to these topics (with their QoS) and no others; without a connection it waits for the next."""
@@ -105,6 +108,7 @@ class Connection:
                 raise aiomqtt.MqttError(refusal)
             stack.push_async_exit(client)
             _acknowledge_by_hand(client)
+            write_at_once(client)
             self._of_before |= self._subscribed
             self._client, self._new_session, self._subscribed = client, False, set()
             self._down.clear()
@@ -122,7 +126,8 @@ class Connection:
                 self._down.set()
 
     async def _consume(self, client: aiomqtt.Client, listener: Listener) -> None:
-        async for message in client.messages:
+        while True:
+            message = await next_message(client)
             payload = message.payload if isinstance(message.payload, bytes) else b""
             await listener.take(str(message.topic), payload)
             _acknowledge(client, message)
@@ -194,16 +199,12 @@ async def _outcome(call: Coroutine[Any, Any, Any]) -> str:
 
 
 def _acknowledge_by_hand(client: aiomqtt.Client) -> None:
-    _paho(client).manual_ack_set(True)
+    paho_of(client).manual_ack_set(True)
 
 
 def _acknowledge(client: aiomqtt.Client, message: aiomqtt.Message) -> None:
     if message.qos:
-        _paho(client).ack(message.mid, message.qos)
-
-
-def _paho(client: aiomqtt.Client) -> Any:
-    return client._client
+        paho_of(client).ack(message.mid, message.qos)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from hub.api.errors import HubError
 from plugins.videotron.player.ports import Clock, Log
@@ -26,8 +27,11 @@ from plugins.videotron.protocol import (
 REPORT_EVERY_BLOCKS = 4
 REPORT_DIRTY_S = 0.3
 REPORT_IDLE_S = 2.0
+REPORT_AT_LEAST_S = 0.05  # between two that only flush markers ask for
 RETRY_S = 30.0
 RATE_OVER_S = 30.0
+QUICK_S = 0.005
+THREADS_FOR_S = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,10 +43,37 @@ class _Fetch:
     unicast_sequence: int = 0
     unreported: int = 0
     report_now: bool = True
+    flushed: bool = False
     reported_at: float = float("-inf")
     retry_at: float = 0.0  # monotonic; before it nothing is tried with the disk
     trouble: str = ""
     bad_blocks: int = 0
+
+    def is_due(self, now: float) -> bool:
+        since = now - self.reported_at
+        return (
+            self.report_now
+            or self.unreported >= REPORT_EVERY_BLOCKS
+            or (self.flushed and since >= REPORT_AT_LEAST_S)
+            or (self.unreported > 0 and since >= REPORT_DIRTY_S)
+            or since >= REPORT_IDLE_S
+        )
+
+    def note_sequence(self, block: Block) -> None:
+        if block.flags & BlockFlag.GROUP:
+            self.group_sequence = block.sequence
+        elif block.flags & BlockFlag.UNICAST:
+            self.unicast_sequence = block.sequence
+
+    def report(self, part: Part, boot: int, flags: ReportFlag) -> Report:
+        return Report(
+            flags=flags,
+            blocks=part.blocks.n,
+            group_sequence=self.group_sequence,
+            unicast_sequence=self.unicast_sequence,
+            boot=boot,
+            have=part.have,
+        )
 
 
 class Fetching:
@@ -53,10 +84,10 @@ class Fetching:
         *,
         store: Store,
         boot: int,
-        judge: Callable[[bytes, File], BlockList],
         clock: Clock,
         log: Log,
         on_done: Callable[[Report, str], None],
+        judge: Callable[[bytes, File], BlockList],
     ) -> None:
         """`judge` gives the block list in a payload if it is signed and that of this file, else raises WireError."""
         self._judge = judge
@@ -66,6 +97,7 @@ class Fetching:
         self._log = log
         self._on_done = on_done
         self._fetches: dict[str, _Fetch] = {}
+        self._threads_until = 0.0  # the disk or the processor is slow: the loop must not wait for it
         self._disk = asyncio.Lock()  # a part is never closed while a block is being written to it
         self.written = 0  # blocks, since start
         self.received = 0  # bytes of blocks, since start
@@ -73,8 +105,11 @@ class Fetching:
 
     @property
     def wanted(self) -> frozenset[str]:
-        """The content ids to be subscribed to."""
-        return frozenset(self._fetches)
+        """The content ids to be subscribed to now: not those of which the time has not come, or the disk is full."""
+        now, tick = self._clock.now(), self._clock.monotonic()
+        return frozenset(
+            cid for cid, fetch in self._fetches.items() if _may_begin(fetch.file, now) and tick >= fetch.retry_at
+        )
 
     @property
     def troubles(self) -> list[str]:
@@ -86,10 +121,10 @@ class Fetching:
             for cid in self._fetches.keys() - files.keys():
                 self._close(self._fetches.pop(cid))
             for cid, file in files.items():
-                self._fetches.setdefault(cid, _Fetch(file=file))
+                self._fetches.setdefault(cid, _Fetch(file=file)).file = file
 
     async def take_list(self, cid: str, payload: bytes) -> None:
-        """A block list has come. Raises: WireError when it is not signed, or not that of the film in the manifest."""
+        """A block list has come. Raises: WireError when it is not that of the film in the manifest."""
         fetch = self._fetches.get(cid)
         if fetch is None or not payload:
             return
@@ -108,13 +143,13 @@ class Fetching:
         block = decode_block(frame)
         self._count(len(block.data))
         meant = [self._fetches[cid]] if cid in self._fetches else [] if cid else self._tagged(block.tag)
-        for fetch in meant:
-            _note_sequence(fetch, block)
-            if block.is_flush:
-                fetch.report_now = True
-            elif await self._keep(fetch, block):
-                return
-        if meant and not block.is_flush and all(f.part is not None for f in meant):
+        if block.is_flush:
+            for fetch in meant:
+                fetch.note_sequence(block)
+                fetch.flushed = True
+            return
+        kept = [await self._keep(fetch, block) for fetch in meant]
+        if meant and not any(kept) and all(fetch.part is not None for fetch in meant):
             for fetch in meant:
                 fetch.bad_blocks += 1
             raise Refused(Attack.WRONG_BLOCK, f"block {block.index} of {meant[0].file.cid} does not have its hash")
@@ -127,11 +162,11 @@ class Fetching:
 
     def due_reports(self) -> Iterable[tuple[str, Report]]:
         """The reports to send now, by content id."""
-        now = self._clock.monotonic()
+        tick, now = self._clock.monotonic(), self._clock.now()
         for cid, fetch in self._fetches.items():
-            if fetch.part is not None and _is_due(fetch, now):
-                fetch.report_now, fetch.unreported, fetch.reported_at = False, 0, now
-                yield cid, self._report(fetch, fetch.part, ReportFlag.IN_GROUP)
+            if fetch.part is not None and fetch.is_due(tick) and _may_begin(fetch.file, now):
+                fetch.report_now, fetch.flushed, fetch.unreported, fetch.reported_at = False, False, 0, tick
+                yield cid, fetch.report(fetch.part, self._boot, ReportFlag.IN_GROUP)
 
     def report_all(self, *, forget_sequences: bool) -> None:
         """Report everything at the next occasion; after a new epoch of the hub its streams count from the start."""
@@ -175,23 +210,34 @@ class Fetching:
         return None
 
     async def _keep(self, fetch: _Fetch, block: Block) -> bool:
-        """Whether the block belongs to this film; it is on the disk then."""
+        """Whether the block belongs to this film; it is on the disk then, and only then counts as seen."""
         async with self._disk:
             part = fetch.part
-            if part is None or not part.fits(block.index, block.data):
+            if part is None:
                 return False
-            fetch.unreported += 1
-            if part.holds(block.index):
-                return True
             try:
-                await asyncio.to_thread(part.write, block.index, block.data)
+                new = not part.holds(block.index)
+                kept = await self._put(part, block)
             except OSError as error:
                 self._set_back(fetch, error)
                 return True
-            self.written += 1
+            fetch.note_sequence(block)
+            fetch.unreported += kept
+            self.written += kept and new
         if part.complete:
             await self._finish(fetch)
-        return True
+        return kept
+
+    async def _put(self, part: Part, block: Block) -> bool:
+        """At once while that is quick: for half a millisecond of hashing a thread would cost as much again."""
+        began = self._clock.monotonic()
+        if began < self._threads_until:
+            return await asyncio.to_thread(part.put, block.index, block.data)
+        kept = part.put(block.index, block.data)
+        ended = self._clock.monotonic()
+        if ended - began > QUICK_S:
+            self._threads_until = ended + THREADS_FOR_S
+        return kept
 
     async def _finish(self, fetch: _Fetch) -> None:
         part = fetch.part
@@ -206,14 +252,14 @@ class Fetching:
             if self._fetches.get(fetch.file.cid) is fetch:
                 del self._fetches[fetch.file.cid]
         self._log.info("film_fetched", cid=fetch.file.cid, bytes=fetch.file.size, bad_blocks=fetch.bad_blocks)
-        done = self._report(fetch, part, ReportFlag.DONE | ReportFlag.LEFT)
+        done = fetch.report(part, self._boot, ReportFlag.DONE | ReportFlag.LEFT)
         self._on_done(done, fetch.file.sha256)
         return None
 
     def _set_back(self, fetch: _Fetch, error: Exception) -> None:
         self._close(fetch)
         fetch.retry_at = self._clock.monotonic() + RETRY_S
-        fetch.trouble = f"{fetch.file.cid[:12]}: {error}"[:300]
+        fetch.trouble = f"{fetch.file.cid}: {error}"[:300]
         self._log.warning("fetch_set_back", cid=fetch.file.cid, reason=str(error), retry_s=RETRY_S)
 
     def _close(self, fetch: _Fetch) -> None:
@@ -224,29 +270,7 @@ class Fetching:
     def _tagged(self, tag: int) -> list[_Fetch]:
         return [f for cid, f in self._fetches.items() if tag_of(cid) == tag]
 
-    def _report(self, fetch: _Fetch, part: Part, flags: ReportFlag) -> Report:
-        return Report(
-            flags=flags,
-            blocks=part.blocks.n,
-            group_sequence=fetch.group_sequence,
-            unicast_sequence=fetch.unicast_sequence,
-            boot=self._boot,
-            have=part.have,
-        )
 
-
-def _note_sequence(fetch: _Fetch, block: Block) -> None:
-    if block.flags & BlockFlag.GROUP:
-        fetch.group_sequence = block.sequence
-    elif block.flags & BlockFlag.UNICAST:
-        fetch.unicast_sequence = block.sequence
-
-
-def _is_due(fetch: _Fetch, now: float) -> bool:
-    since = now - fetch.reported_at
-    return (
-        fetch.report_now
-        or fetch.unreported >= REPORT_EVERY_BLOCKS
-        or (fetch.unreported > 0 and since >= REPORT_DIRTY_S)
-        or since >= REPORT_IDLE_S
-    )
+def _may_begin(file: File, now: datetime) -> bool:
+    after: datetime | None = getattr(file, "fetch_after", None)
+    return after is None or now >= after

@@ -74,7 +74,7 @@ class Reporting:
         async with self._turn:
             await self._connection.subscribe_to({**self._others(), **self._of_files()})
             for cid, report in list(self._fetching.due_reports()):
-                await self._connection.publish(self._topic(cid), encode_report(report), qos=0)
+                self._connection.say(self._topic(cid), encode_report(report))
             while self._done:
                 cid, report = self._done[0]
                 if not await self._connection.publish(self._topic(cid), encode_report(report), qos=1):

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hub.api.errors import HubError
 from hub.api.files import fsync_folder, sha256_of
-from plugins.videotron.protocol import BlockList
+from plugins.videotron.protocol import BlockList, block_count
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 MB = 1 << 20
+CATCH_UP_BLOCKS = 2  # a block, so that little is left to hash when the last one comes
 
 
 class NoRoom(HubError):
@@ -28,13 +33,18 @@ class BadFile(HubError):
 
 @dataclass(slots=True)
 class Part:
-    """A film on its way: `have` has bit i set when block i is verified and written."""
+    """A film on its way: `have` has bit i set when block i is verified and written.
+
+    The hash of the whole grows with the blocks from the first on, so that the end need not read all again.
+    """
 
     path: Path
     blocks: BlockList
     digests: bytes
     fd: int
     have: int = 0
+    _whole: _Hash = field(default_factory=hashlib.sha256)
+    _hashed: int = 0  # blocks that are in it, from the first on
 
     @property
     def complete(self) -> bool:
@@ -47,13 +57,46 @@ class Part:
         """Whether these are the bytes of that block."""
         return index < self.blocks.n and hashlib.sha256(data).digest() == self.digests[32 * index : 32 * index + 32]
 
-    def write(self, index: int, data: bytes | memoryview) -> None:
-        """Put a block that `fits` in its place. Raises: OSError, also when the disk is full."""
+    def put(self, index: int, data: bytes | memoryview) -> bool:
+        """Whether these are the bytes of that block; they are in their place then.
+
+        Blocks. Raises: OSError, also when the disk is full.
+        """
+        if not self.fits(index, data):
+            return False
+        if self.holds(index):
+            return True
         view, offset = memoryview(data), index * self.blocks.block_bytes
         while view:
             written = os.pwrite(self.fd, view, offset)
             view, offset = view[written:], offset + written
+        self._add(index, data)
+        self._catch_up(CATCH_UP_BLOCKS)
+        return True
+
+    def recall(self, index: int) -> None:
+        """Count a block of an earlier run, if the disk has it whole. Blocks. Raises: OSError."""
+        data = os.pread(self.fd, self.blocks.block_bytes, index * self.blocks.block_bytes)
+        if self.fits(index, data):
+            self._add(index, data)
+
+    def sha256(self) -> str:
+        """Of all that was written. Blocks. Raises: OSError."""
+        self._catch_up(self.blocks.n)
+        return self._whole.hexdigest()
+
+    def _add(self, index: int, data: bytes | memoryview) -> None:
         self.have |= 1 << index
+        if index == self._hashed:
+            self._whole.update(data)
+            self._hashed += 1
+
+    def _catch_up(self, most: int) -> None:
+        """Hash what came before its turn, `most` blocks of it."""
+        size = self.blocks.block_bytes
+        while most and self.holds(self._hashed):
+            self._whole.update(os.pread(self.fd, size, self._hashed * size))
+            self._hashed, most = self._hashed + 1, most - 1
 
     def close(self) -> None:
         fd, self.fd = self.fd, -1
@@ -99,11 +142,10 @@ class Store:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         part = Part(path=path, blocks=blocks, digests=blocks.digests(), fd=fd)
         try:
-            held = os.fstat(fd).st_size
+            held = min(os.fstat(fd).st_size, blocks.size)
             os.ftruncate(fd, blocks.size)
-            for index in range(blocks.n if held else 0):
-                data = os.pread(fd, blocks.block_bytes, index * blocks.block_bytes)
-                part.have |= part.fits(index, data) << index
+            for index in range(block_count(held, blocks.block_bytes)):
+                part.recall(index)
         except BaseException:
             part.close()
             raise
@@ -114,7 +156,7 @@ class Store:
 
         Raises: BadFile (the part is deleted then), OSError.
         """
-        if sha256_of(part.path) != part.blocks.sha256:
+        if part.sha256() != part.blocks.sha256:
             part.close()
             part.path.unlink(missing_ok=True)
             raise BadFile(

@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> Store:
 def fill(store: Store, film: Any, indices: Any) -> Any:
     part = store.open_part(film.list())
     for index in indices:
-        part.write(index, film.block(index))
+        part.put(index, film.block(index))
     return part
 
 
@@ -65,7 +65,7 @@ def test_right_blocks_of_a_wrong_film_are_thrown_away(store: Store, films: Any) 
     lying = films["red"].list().model_copy(update={"sha256": films["blue"].sha256})
     part = store.open_part(lying)
     for index in range(films["red"].n):
-        part.write(index, films["red"].block(index))
+        part.put(index, films["red"].block(index))
 
     with pytest.raises(BadFile):
         store.finish(part)
