@@ -37,6 +37,15 @@ class BrokerSettings(BaseModel):
         100, ge=1, le=65535, description="How many unacknowledged QoS 1 messages the broker may send to the hub."
     )
     in_flight: int = Field(8, ge=1, le=12, description="How many unacknowledged blocks the hub may have at the broker.")
+    players_host: str = Field(
+        "",
+        max_length=253,
+        description='Name or address at which players reach the broker; "": this machine\'s name.',
+    )
+    players_port: int = Field(8883, ge=1, le=65535, description="Port at which players reach the broker.")
+    players_ca_file: Path | None = Field(
+        None, description="Certificate authority (PEM) of that port: players get it when they are enrolled."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
