@@ -25,7 +25,8 @@ from hub.api import (
     Want,
 )
 from plugins.videotron.contents import Content
-from plugins.videotron.protocol import Daypart, File, ManifestItem, Standby
+from plugins.videotron.protocol import File, ManifestItem, Standby
+from plugins.videotron.protocol.hours import dayparts_of
 from plugins.videotron.settings import OfflineSettings, ScreenSettings
 
 MAX_ITEMS, MAX_STANDBY = 1000, 100  # the protocol's
@@ -170,7 +171,7 @@ def _item(
         start=item.start,
         end=item.end,
         days=item.days,
-        dayparts=dayparts(item.dayparts),
+        dayparts=dayparts_of(item.dayparts),
         priority="urgent" if item.priority is Priority.URGENT else "normal",
         share=min(item.share, 20),
         classification=item.classification.value if item.classification else "",
@@ -195,12 +196,6 @@ def _standby(item: Item, rendition: Rendition, contents: Mapping[Sha256, Content
 def _approval(item: Item) -> str:
     approval = item.approval
     return f"{approval.number}, {approval.date:%Y-%m-%d}, {approval.approver}" if approval else ""
-
-
-def dayparts(text: str) -> tuple[Daypart, ...]:
-    """The dayparts of an item, as intake has checked and written them: `06:00-09:00, 16:00-21:00`."""
-    parts = (part.strip().split("-") for part in text.split(",") if part.strip())
-    return tuple(Daypart(start=start, end=end) for start, end in parts)
 
 
 def _playing_order(current: CurrentDelivery) -> tuple[bool, datetime, str]:

@@ -40,6 +40,7 @@ REACH_WITHIN_S = 5.0
 
 class VideotronPlugin:
     Settings = VideotronSettings
+    keeps_templates = True
 
     def __init__(self, context: PluginContext[VideotronSettings]) -> None:
         self._context = context
