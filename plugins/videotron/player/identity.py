@@ -1,17 +1,88 @@
-"""Interim."""
+"""The player's own key: made at its first start, never sent anywhere; its public half is what the hub enrols."""
 
 from __future__ import annotations
 
+import os
+import secrets
+import stat
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from hub.api.files import write_atomically
-from plugins.videotron.protocol import SigningKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from hub.api.files import fsync_folder, write_atomically
+
+FILE = "identity.key"
+MAX_BYTES = 10_000
 
 
-class Identity(SigningKey):
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Signs what the player proves. `told` says what somebody should know about the key; "" = nothing."""
+
+    _key: Ed25519PrivateKey = field(repr=False)
+    told: str = ""
+
     @classmethod
     def load_or_make(cls, folder: Path) -> Identity:
-        path = folder / "identity.key"
-        if not path.exists():
-            write_atomically(path, SigningKey.new().secret.hex(), mode=0o600)
-        return cls(bytes.fromhex(path.read_text()))
+        """The key in this folder, or a new one; a file that holds none is set aside and told. Blocks.
+
+        Raises: OSError, also when the file is there and cannot be read: another key would be another machine.
+        """
+        path = folder / FILE
+        try:
+            data, mode = _read(path)
+        except FileNotFoundError:
+            return cls(_new(path))
+        key = _parsed(data)
+        if key is None:
+            aside = _set_aside(path)
+            return cls(_new(path), f"the player's key was spoiled ({aside.name}); a new one was made: enrol it anew")
+        if mode & 0o077:
+            path.chmod(0o600)
+            return cls(
+                key, f"others could read the player's key (mode {mode:04o}); if they may have: forget, enrol anew"
+            )
+        return cls(key)
+
+    @property
+    def public(self) -> bytes:
+        """The public key, 32 bytes."""
+        return self._key.public_key().public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        """64 bytes over the message."""
+        return self._key.sign(message)
+
+
+def forget_identity(folder: Path) -> None:
+    """Have the next start make another key: this one may have been in strange hands. Blocks. Raises: OSError."""
+    (folder / FILE).unlink(missing_ok=True)
+    fsync_folder(folder)
+
+
+def _new(path: Path) -> Ed25519PrivateKey:
+    key = Ed25519PrivateKey.generate()
+    write_atomically(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
+    return key
+
+
+def _read(path: Path) -> tuple[bytes, int]:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(fd, "rb") as file:
+        return file.read(MAX_BYTES), stat.S_IMODE(os.fstat(fd).st_mode)
+
+
+def _parsed(data: bytes) -> Ed25519PrivateKey | None:
+    try:
+        key = load_pem_private_key(data, None)
+    except (ValueError, TypeError):
+        return None
+    return key if isinstance(key, Ed25519PrivateKey) else None
+
+
+def _set_aside(path: Path) -> Path:
+    aside = path.with_name(f"{path.name}.spoiled-{secrets.token_hex(3)}")
+    path.replace(aside)
+    return aside
