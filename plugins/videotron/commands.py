@@ -15,6 +15,7 @@ from hub.api.cli import CommandContext
 from plugins.videotron.accounts import acl as acl_text
 from plugins.videotron.accounts import give_to_broker, write_accounts
 from plugins.videotron.commands_keys import keys
+from plugins.videotron.commands_preview import preview
 from plugins.videotron.roster import read_snapshot, unheard
 from plugins.videotron.settings import VideotronSettings
 
@@ -25,6 +26,7 @@ def videotron() -> None:
 
 
 videotron.add_command(keys)
+videotron.add_command(preview)
 
 
 @videotron.command()
