@@ -46,7 +46,7 @@ _PROOF = {
     ),
     ApprovalLevel.NONE: "Bila perlu, sertakan teks keterangan (.txt) dengan nama yang sama.",
 }
-_EXAMPLE = """\
+EXAMPLE = """\
 # Salin teks ini, beri nama yang sama dengan berkas medianya (untuk folder: info.txt), lalu isi.
 # Baris yang diawali tanda # dan baris yang nilainya kosong tidak dibaca.
 
@@ -87,7 +87,7 @@ def ship_welcome(inbox: Path, folders: FolderNames, level: ApprovalLevel) -> Non
     names = {"approved": inbox.name, "accepted": folders.accepted, "refused": folders.refused}
     for name, text in (
         (README_NAME, _README.format(proof=_PROOF[level], **names)),
-        (EXAMPLE_NAME, _EXAMPLE),
+        (EXAMPLE_NAME, EXAMPLE),
     ):
         path = inbox / name
         data = text.replace("\n", "\r\n").encode()  # an old Notepad shows bare newlines as one line

@@ -62,6 +62,7 @@ def test_days_are_told_as_people_say_them(days: tuple[int, ...], spelt: str) -> 
     assert spell_days(days, "id") == spelt
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(1, 7), min_size=1, max_size=6))
 def test_what_is_told_reads_back_as_the_same_days(days: set[int]) -> None:
     for language in ("id", "en"):

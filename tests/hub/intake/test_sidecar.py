@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from hub.api import Channel, Classification, Priority
 from hub.intake.sidecar import Sidecar, WithdrawalNote, parse_note, parse_sidecar
+from hub.intake.welcome import EXAMPLE
 from hub.messages import Refusal, catalogue
 
 WITA = ZoneInfo("Asia/Makassar")
@@ -192,6 +193,14 @@ def test_json_with_lone_surrogates_and_controls_becomes_safe_text() -> None:
 
 def test_a_filled_in_template_with_empty_lines_says_only_what_is_filled_in() -> None:
     assert text("Judul: X\nLayar:\nMulai:\nSelesai:\n") == Sidecar(title="X")
+
+
+def test_the_shipped_example_says_only_what_is_filled_in_there() -> None:
+    example = text(EXAMPLE)
+
+    assert example.title == "Imbauan Siaga Karhutla"
+    assert (example.days, example.dayparts, example.share, example.template) == ((), "", 1, "")
+    assert example.priority is Priority.NORMAL
 
 
 def test_a_note_names_the_item_and_the_reason() -> None:

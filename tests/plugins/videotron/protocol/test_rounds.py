@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import ceil, floor
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugins.videotron.protocol.rounds import spread
@@ -38,6 +38,7 @@ def test_a_round_reads_as_a_person_would_lay_it_out(shares: list[int], round_: s
     assert letters(shares) == round_
 
 
+@settings(deadline=None)
 @given(SHARES)
 def test_everybody_has_as_many_places_as_the_share_says_and_takes_them_in_order(shares: list[int]) -> None:
     round_ = spread(shares)
@@ -47,6 +48,7 @@ def test_everybody_has_as_many_places_as_the_share_says_and_takes_them_in_order(
         assert [place for one, place in round_ if one == which] == list(range(share))
 
 
+@settings(deadline=None)
 @given(SHARES)
 def test_each_place_falls_into_a_part_of_the_round_of_its_own(shares: list[int]) -> None:
     places = sum(shares)
@@ -56,6 +58,7 @@ def test_each_place_falls_into_a_part_of_the_round_of_its_own(shares: list[int])
         assert floor(place * part) <= at < ceil((place + 1) * part)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(0, 40), st.integers(0, 40))
 def test_a_film_among_many_does_not_follow_itself_while_it_has_no_more_places_than_they(
     share: int, before: int, after: int
@@ -68,6 +71,7 @@ def test_a_film_among_many_does_not_follow_itself_while_it_has_no_more_places_th
     assert share == others == 1 or all(one != next_ for one, next_ in pairwise((*round_, round_[0])))
 
 
+@settings(deadline=None)
 @given(SHARES)
 def test_the_same_shares_give_the_same_round(shares: list[int]) -> None:
     assert spread(shares) == spread(tuple(shares))
