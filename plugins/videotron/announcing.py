@@ -26,9 +26,8 @@ class Announcer:
     ) -> None:
         """Bring the broker to `desired`, documents by topic; those in `insist` overtake blocks, and are said again.
 
-        `first` is the topic on which the others depend: the keys.
-
-        Raises: Disconnected.
+        `first` is the topic on which the others depend: the keys. What changes in `desired` meanwhile goes out as it is
+        then. Raises: Disconnected.
         """
         if self._link is not link:
             self._link, self._announced, self._insisting = link, {}, Insisting()
@@ -36,8 +35,21 @@ class Announcer:
         if news:
             await asyncio.to_thread(store.will_retain, news)
         for topic in sorted(news, key=lambda topic: (topic != first, topic not in insist)):
-            await self._say(link, topic, news[topic], insist=topic in insist)
+            if self._announced.get(topic) != desired[topic]:
+                await self._say(link, topic, desired[topic], insist=topic in insist)
         await self._clear(link, store, desired)
+
+    async def announce_now(self, link: Link, store: Store, documents: Mapping[str, bytes]) -> None:
+        """Publish these at once, whatever `announce` is doing, and insist on them. Raises: Disconnected.
+
+        They must stand in the `desired` of every announcement. In a session that has announced nothing yet, that one
+        brings them.
+        """
+        if self._link is not link:
+            return
+        await asyncio.to_thread(store.will_retain, documents)
+        for topic, document in documents.items():
+            await self._say(link, topic, document, insist=True)
 
     def followed(self, topic: str, *, yes: bool) -> None:
         """What its player says, or that it is not there to say anything (then the retained document waits for it)."""

@@ -7,8 +7,8 @@ the broker lost is published again on every connect.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import ChainMap, defaultdict
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from plugins.videotron.announcing import Announcer
 from plugins.videotron.broker import Broker, Disconnected, Link
 from plugins.videotron.complaints import Complaints
 from plugins.videotron.contents import Content, Library
+from plugins.videotron.emergencies import Emergencies
 from plugins.videotron.intray import Intray, KeyOf
 from plugins.videotron.keyfiles import KeysMissing
 from plugins.videotron.keyring import Keyring, load
@@ -28,6 +29,7 @@ from plugins.videotron.protocol import HubState, PlayerState, Screen, Topics, ci
 from plugins.videotron.roster import Roster, SnapshotFile, read_snapshot
 from plugins.videotron.sender import Pace, Sender
 from plugins.videotron.settings import VideotronSettings, keys_folder
+from plugins.videotron.standing import Player
 from plugins.videotron.store import Issued, Store, Wish
 
 RECONCILE_EVERY_S = 10.0
@@ -52,7 +54,13 @@ class Exchange:
         self._keyring: Keyring | None = None
         self._blocks: dict[str, tuple[Keyring, bytes]] = {}  # signed block lists, by content
         self.lost: dict[ItemNumber, str] = {}  # items of which a file cannot be read now, and why
+        self._store: Store | None = None
+        self._above: dict[str, bytes] = {}  # overrides, by topic; always as they are now
+        self._receiving: dict[str, tuple[int, int]] = {}  # by player: blocks held and in all, of what it fetches
         self.announcer = Announcer(context.clock)
+        self.emergencies = Emergencies(
+            context, player_of=self._player, keyring=lambda: self._keyring, tell=self._tell_overrides
+        )
         self.library = Library(settings.block_bytes)
         self.complaints = Complaints(clock=context.clock, log=context.log)
         self.roster = Roster(
@@ -109,7 +117,9 @@ class Exchange:
         folder = self._context.state_dir
         self._keyring = await asyncio.to_thread(self._load_keys)
         store, snapshot = await asyncio.to_thread(Store, folder / STORE), SnapshotFile(folder)
+        self._store = store
         try:
+            await self.emergencies.open()
             self.roster.recall(await asyncio.to_thread(read_snapshot, folder, self._context.clock.now()))
             proofs = ProofKeeper(
                 topics=self._topics,
@@ -124,8 +134,11 @@ class Exchange:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._reconcile_forever(store), name="videotron: reconcile")
                 group.create_task(self._keep_snapshot(snapshot), name="videotron: snapshot")
+                group.create_task(self.emergencies.run(), name="videotron: emergencies")
                 group.create_task(self.broker.run(lambda link: self._session(link, proofs)), name="videotron: broker")
         finally:
+            self._store = None
+            self.emergencies.close()
             store.close()
             await self._write_snapshot(snapshot.end)
 
@@ -190,7 +203,9 @@ class Exchange:
 
     async def _reconcile(self, store: Store) -> None:
         now = self._context.clock.now()
-        shown = to_show(await self._context.deliveries(), now=now, withdrawn=self._withdrawn)
+        deliveries = await self._context.deliveries()
+        await self.emergencies.match(deliveries)
+        shown = to_show(deliveries, now=now, withdrawn=self._withdrawn)
         contents = await self._contents(shown)
         desired = await self._issue(store, shown, contents)
         self.sender.offer(offers(shown, contents, holds=self.roster.holds))
@@ -200,6 +215,7 @@ class Exchange:
                 await self._announce(link, store, desired)
             except Disconnected:
                 self._log.info("announcement_was_cut_short")  # the next session begins it anew
+        await self.emergencies.settle()  # after the keys that sign it and the manifests that bring its films
         await self._record_receipts(shown)
 
     async def _contents(self, shown: Sequence[CurrentDelivery]) -> dict[Sha256, Content]:
@@ -274,6 +290,7 @@ class Exchange:
             contents,
             offline=self._settings.offline,
             fetch_after=lambda urgent: self.links.fetch_after(player, urgent=urgent),
+            kept=self.emergencies.kept,
         )
 
     def _signed(self, content: Content) -> bytes:
@@ -283,25 +300,56 @@ class Exchange:
         return known[1]
 
     async def _announce(self, link: Link, store: Store, desired: dict[str, bytes]) -> None:
+        self._above.update(self._override_documents())
         await self.announcer.announce(
             link,
             store,
-            desired,
-            insist={self._topics.manifest(player) for player in self._issued},
+            ChainMap(self._above, desired),
+            insist={*self._above, *(self._topics.manifest(player) for player in self._issued)},
             first=self._topics.keys,
         )
         for player in self._issued:
             self._insist_on(player)
 
+    async def _tell_overrides(self, players: Collection[str]) -> None:
+        """Publish at once what these players are told, past everything that a reconcile has to do."""
+        self._above.update(self._override_documents())
+        if (link := self.broker.link) and self._store:
+            try:
+                await self.announcer.announce_now(
+                    link, self._store, {topic: self._above[topic] for topic in map(self._topics.override, players)}
+                )
+            except Disconnected:
+                self._log.info("announcement_was_cut_short")
+        for player in players:
+            self._insist_on(player)
+
+    def _override_documents(self) -> dict[str, bytes]:
+        return {self._topics.override(player): document for player, document in self.emergencies.documents().items()}
+
+    def _player(self, player: str) -> Player:
+        issued = self._issued.get(player)
+        return Player(
+            online=player in self.roster and self.roster.online(player),
+            last_seen=self.roster.last_seen(player) if player in self.roster else None,
+            state=self.roster.state(player),
+            manifest=issued.manifest if issued else None,
+            receiving=self._receiving.get(player),
+        )
+
     def _insist_on(self, player: str) -> None:
-        """Repeat a player's manifest while it is there and follows another one."""
+        """Repeat a player's manifest and override while it is there and follows others."""
         issued, followed = self._issued.get(player), self.roster.follows(player)
         if issued and player in self.roster:
             done = followed == issued.version or not self.roster.online(player)
             self.announcer.followed(self._topics.manifest(player), yes=done)
+        if player in self.roster:
+            done = self.emergencies.confirmed(player) or not self.roster.online(player)
+            self.announcer.followed(self._topics.override(player), yes=done)
 
     def _on_state(self, player: str, state: PlayerState) -> None:
         self._insist_on(player)
+        self.emergencies.news.set()
         self.wake()
 
     async def _record_receipts(self, shown: Sequence[CurrentDelivery]) -> None:
@@ -329,7 +377,8 @@ class Exchange:
 
     async def _write_snapshot(self, write: Callable[[datetime, list[dict[str, Any]]], None]) -> None:
         seqs = {player: issued.manifest.seq for player, issued in self._issued.items()}
-        rows = self.roster.snapshot(seqs=seqs, wanted=self._wanted, progress=self.sender.progress())
+        self._receiving = self.sender.progress()
+        rows = self.roster.snapshot(seqs=seqs, wanted=self._wanted, progress=self._receiving)
         try:
             await asyncio.to_thread(write, self._context.clock.now(), rows)
         except OSError as error:  # a full disk must not stop the transfers; the next turn tries again

@@ -19,6 +19,8 @@ from hub.api import (
     Item,
     ItemChanged,
     JournalEntry,
+    Order,
+    Outcome,
     Pending,
     PluginContext,
     Receipt,
@@ -28,8 +30,9 @@ from hub.api import (
     Service,
     hookimpl,
 )
+from plugins.videotron.emergency_desk import EmergencyDesk
 from plugins.videotron.enrolments import FILE as ENROLMENTS
-from plugins.videotron.enrolments import Enrolments
+from plugins.videotron.enrolments import Enrolments, carry_out
 from plugins.videotron.exchange import Exchange
 from plugins.videotron.keyfiles import KeysMissing
 from plugins.videotron.manifests import UnknownScreen, pictures_of, plan, unknown_screens
@@ -47,6 +50,7 @@ class VideotronPlugin:
         self._settings = context.settings
         self._enrolments = Enrolments(context.state_dir / ENROLMENTS)
         self._exchange = Exchange(context, run=secrets.token_hex(8), key_of=self._enrolments.key_of)
+        self._emergency_desk = EmergencyDesk(context, self._exchange.emergencies)
 
     @hookimpl
     def hub_check_environment(self) -> Sequence[str]:
@@ -126,7 +130,15 @@ class VideotronPlugin:
         self._exchange.withdraw(item.number)
 
     @hookimpl
+    async def hub_order(self, order: Order) -> Outcome:
+        outcome = await self._emergency_desk.order(order)
+        outcome = outcome or await carry_out(order, self._enrolments, self._settings.screens)
+        self._exchange.wake()
+        return outcome or Outcome(done=False, message=f"videotron has no order {order.name}")
+
+    @hookimpl
     async def hub_facts(self, entries: Sequence[JournalEntry]) -> None:
+        await self._exchange.emergencies.observe(entries)
         if any(isinstance(entry.fact, DeliveryChanged | ItemChanged) for entry in entries):
             self._exchange.wake()
 
@@ -134,6 +146,7 @@ class VideotronPlugin:
     async def hub_health(self) -> Health:
         exchange = self._exchange
         details = exchange.details() | exchange.complaints.recent() | exchange.lost
+        details |= {f"{screen} above its schedule": note for screen, note in exchange.emergencies.notes().items()}
         if exchange.broker.link is None:
             summary = f"no connection to the broker: {exchange.broker.trouble}"
             return Health(state=HealthState.DOWN, summary=summary, details=details)

@@ -62,6 +62,11 @@ class Roster:
         seen = self._seen.get(player)
         return (seen.state.epoch, seen.state.seq) if seen and seen.state else None
 
+    def state(self, player: str) -> PlayerState | None:
+        """What the player said last; None when it was not heard yet."""
+        seen = self._seen.get(player)
+        return seen.state if seen else None
+
     def heard(self, player: str) -> None:
         self._seen[player].last_seen = self._clock.now()
         self.changed = True
@@ -139,7 +144,7 @@ def unheard(player: str, screen: ScreenSettings) -> dict[str, Any]:
 
 
 def _of_note(state: PlayerState) -> tuple[object, ...]:
-    return state.holds, state.epoch, state.seq, state.override, state.online
+    return state.holds, state.epoch, state.seq, state.override, state.shows, state.online
 
 
 def _told(state: PlayerState) -> dict[str, Any]:
