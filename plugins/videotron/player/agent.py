@@ -303,7 +303,7 @@ class Agent:
 
     def _show(self, showing: Showing) -> None:
         if showing.shows is Shows.BLACKOUT:
-            self.playback.show(())
+            self.playback.show_black()
             return
         clips = self.library.clips(showing.loop, version=self.trusted.version)
         self.playback.show(clips or ((self._fallback,) if self._fallback else ()))

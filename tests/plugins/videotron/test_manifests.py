@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from hub.api import Channel, DeliveryState, ItemState, MediaKind, Priority
+from hub.api import Channel, Classification, DeliveryState, ItemState, MediaKind, Priority
 from hub.testing import NOON, make_asset, make_current, make_item, make_media, make_rendition
 from plugins.videotron.contents import cut
-from plugins.videotron.manifests import pictures_of, plan, playlist_items, screens_of, to_show, unknown_screens
-from plugins.videotron.settings import ScreenSettings
+from plugins.videotron.manifests import pictures_of, plan, programme, screens_of, to_show, unknown_screens
+from plugins.videotron.settings import OfflineSettings, ScreenSettings
 
 SCREENS = {
     "gate-1": ScreenSettings(width=768, height=384, groups=("gates",)),
@@ -105,12 +105,57 @@ def test_urgent_items_come_first_then_the_older(current):
     assert shown(*deliveries) == ["IP-2026-11-0004", "IP-2026-11-0002", "IP-2026-11-0003"]
 
 
-def test_a_playlist_has_what_is_meant_for_this_player_and_can_be_read(current):
-    one, two, lost = current(), current("IP-2026-11-0002", screen="gate-1"), current("IP-2026-11-0003")
-    [rendition] = one.renditions
-    contents = {rendition.sha256: cut(rendition.path, rendition.sha256, 4096)}
+def programme_of(*deliveries, **changes):
+    contents = {
+        rendition.sha256: cut(rendition.path, rendition.sha256, 4096, "an-office")
+        for current in deliveries
+        for rendition in current.renditions
+    }
+    facts = {"offline": OfflineSettings(), "fetch_after": lambda urgent: None, **changes}
+    return programme(deliveries, contents, **facts)
 
-    [item] = playlist_items("hall-1", [one, two, lost], contents)
 
-    assert (item.item, item.sha256, item.size) == ("IP-2026-11-0001", rendition.sha256, 15)
-    assert (item.start, item.end, item.seconds) == (one.item.start, one.item.end, 6.0)
+def test_a_manifest_says_of_each_film_what_the_item_says(current):
+    one = current(days=(1, 2), dayparts="06:00-09:00, 22:00-00:00", share=3)
+
+    [film] = programme_of(one).items
+
+    assert (film.item, film.sha256, film.size) == ("IP-2026-11-0001", one.renditions[0].sha256, 15)
+    assert (film.start, film.end, film.seconds, film.share) == (one.item.start, one.item.end, 6.0, 3)
+    assert film.days == (1, 2)
+    assert [(part.start, part.end) for part in film.dayparts] == [("06:00", "09:00"), ("22:00", "00:00")]
+
+
+def test_a_file_that_could_not_be_loaded_is_left_out(current):
+    assert programme([current()], {}, offline=OfflineSettings(), fetch_after=lambda urgent: None).items == ()
+
+
+def test_a_template_is_kept_ready_and_never_in_the_loop(current):
+    flood, spare = current(template="banjir"), current("IP-2026-11-0002", template="cadangan")
+    plain = current("IP-2026-11-0003")
+
+    made = programme_of(flood, spare, plain)
+
+    assert [film.item for film in made.items] == ["IP-2026-11-0003"]
+    assert [(film.item, film.name) for film in made.standby] == [("IP-2026-11-0001", "banjir")]
+    assert made.fallback.item == "IP-2026-11-0002"
+    assert len(made.files()) == 3
+
+
+def test_what_is_urgent_or_immediate_may_be_shown_offline_for_a_shorter_time(current):
+    offline = OfflineSettings(hours=100, urgent_hours=10)
+    normal, urgent = current(), current("IP-2026-11-0002", priority=Priority.URGENT)
+    immediate = current("IP-2026-11-0003", classification=Classification.IMMEDIATE)
+
+    films = programme_of(normal, urgent, immediate, offline=offline).items
+
+    assert [film.fresh_s // 3600 for film in films] == [100, 10, 10]
+
+
+def test_a_link_that_costs_is_used_in_its_hours_and_for_what_is_urgent_at_once(current):
+    night = NOON + timedelta(hours=10)
+    normal, urgent = current(), current("IP-2026-11-0002", priority=Priority.URGENT)
+
+    films = programme_of(normal, urgent, fetch_after=lambda urgent: None if urgent else night).items
+
+    assert [film.fetch_after for film in films] == [night, None]

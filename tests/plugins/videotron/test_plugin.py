@@ -16,6 +16,7 @@ from hub.messages import catalogue
 from hub.testing import FakeHub, PluginContract, make_asset, make_context, make_item, make_media, make_rendition
 from plugins.videotron import plugin as plugin_module
 from plugins.videotron.commands import videotron
+from plugins.videotron.keyring import make
 from plugins.videotron.plugin import VideotronPlugin
 from plugins.videotron.roster import unheard, write_snapshot
 from plugins.videotron.settings import BrokerSettings, ScreenSettings, VideotronSettings
@@ -75,6 +76,7 @@ async def test_delivering_to_a_screen_that_is_gone_is_final(tmp_path):
 
 async def test_a_rendition_that_is_not_what_was_verified_is_never_offered(tmp_path):
     plugin, item, path = make_plugin(tmp_path), make_item(), tmp_path / "a.mp4"
+    make(plugin._context.state_dir / "keys", now=datetime.now(UTC))
     [delivery, _] = await plugin.hub_plan_deliveries(item=item)
     path.write_bytes(b"verified")
     rendition = make_rendition(path, item.assets[0], delivery.wants[0].profile)
@@ -130,6 +132,11 @@ class TestContract(PluginContract):
         "broker": {"port": 9, "password": "x"},
         "screens": {"gate-1": {"width": 64, "height": 32}, "hall-1": {"width": 32, "height": 64}},
     }
+
+    @pytest.fixture(autouse=True)
+    def keys(self, tmp_path):
+        make(tmp_path / "keys", now=datetime.now(UTC))
+        self.settings = self.settings | {"keys": str(tmp_path / "keys")}
 
 
 class Commands:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,30 +20,40 @@ from plugins.videotron.protocol import (
     Block,
     BlockFlag,
     BlockList,
+    Command,
+    CommandName,
+    Daypart,
     HubState,
+    Manifest,
+    ManifestItem,
+    Mode,
+    Override,
     PlayerState,
-    Playlist,
-    PlaylistItem,
     ProofAck,
-    ProofEntry,
     ProofOfPlay,
     Report,
     ReportFlag,
     Screen,
+    SigningKey,
+    Standby,
     Topics,
     WireError,
     decode,
     decode_block,
     decode_report,
+    decode_signed,
     encode,
     encode_block,
     encode_report,
+    encode_signed,
+    key_id,
     open_envelope,
 )
 
 NOON = datetime(2026, 11, 22, 4, tzinfo=UTC)
 SHA = hashlib.sha256(b"abc").hexdigest()
 CID = SHA[:32]
+PAYLOADS = json.loads((Path(__file__).parent / "payloads.json").read_text())  # exactly what is signed
 
 
 def test_a_block_frame_has_these_bytes():
@@ -73,95 +85,102 @@ def test_a_report_has_these_bytes():
     assert decode_report(frame) == report
 
 
-def test_a_playlist_has_these_bytes():
-    item = PlaylistItem(
-        item="IP-2026-11-0001", cid=CID, sha256=SHA, size=3, start=NOON, end=NOON.replace(day=23), seconds=6.0
+def manifest() -> Manifest:
+    film = {"cid": CID, "sha256": SHA, "size": 3, "seconds": 6.0}
+    item = ManifestItem(
+        item="IP-2026-11-0001",
+        title="Imbauan",
+        start=NOON,
+        end=NOON.replace(day=23),
+        days=(1, 7),
+        dayparts=(Daypart(start="22:00", end="05:00"),),
+        priority="urgent",
+        share=3,
+        classification="serta-merta",
+        approval="188/1",
+        fresh_s=86400,
+        **film,
     )
-    playlist = Playlist(aud="gate-1", serial=4, issued=NOON, screen=Screen(width=768, height=384), items=(item,))
-
-    data = encode(playlist)
-
-    assert (
-        data
-        == (
-            '{"v":1,"type":"siarhub.playlist.v1","payload":"{\\"aud\\":\\"gate-1\\",\\"serial\\":4,'
-            '\\"issued\\":\\"2026-11-22T04:00:00Z\\",\\"screen\\":{\\"width\\":768,\\"height\\":384},'
-            '\\"items\\":[{\\"item\\":\\"IP-2026-11-0001\\",\\"cid\\":\\"ba7816bf8f01cfea414140de5dae2223\\",'
-            f'\\"sha256\\":\\"{SHA}\\",\\"size\\":3,\\"start\\":\\"2026-11-22T04:00:00Z\\",'
-            '\\"end\\":\\"2026-11-23T04:00:00Z\\",\\"seconds\\":6.0}]}","signatures":[]}'
-        ).encode()
+    return Manifest(
+        site="an-office",
+        aud="gate-1",
+        keyset=1,
+        epoch=1,
+        seq=4,
+        issued=NOON,
+        expires=NOON.replace(day=29),
+        screen=Screen(width=768, height=384),
+        items=(item,),
+        standby=(Standby(item="IP-2026-11-0002", title="Banjir", name="banjir", **film),),
     )
-    assert decode(Playlist, data) == playlist
 
 
-def test_a_block_list_has_these_bytes():
-    blocks = BlockList(
+def test_a_signed_manifest_has_these_bytes():
+    key = SigningKey(bytes(range(32)))
+
+    data = encode_signed(manifest(), key)
+
+    assert json.loads(data)["payload"] == PAYLOADS["manifest"]
+    assert hashlib.sha256(data).hexdigest() == "5a480c61729fa6ac0b8e15d8cdffc6ba75e79bdb1e520fda03ed62a2a9477eb6"
+    assert decode_signed(Manifest, data, {key_id(key.public): key.public}) == manifest()
+
+
+DOCUMENTS = {
+    "blocks": BlockList(
+        site="an-office",
         cid=CID,
         sha256=SHA,
         size=3,
         block_bytes=1024,
         n=1,
         hashes=base64.b64encode(bytes.fromhex(SHA)).decode(),
-    )
+    ),
+    "hub": HubState(site="an-office", online=True, run="00000000000000ff", now=NOON),
+    "proof-ack": ProofAck(site="an-office", player="gate-1", chain="00000000000000ff", seq=9, hash=SHA),
+    "override": Override(
+        site="an-office", aud="gate-1", keyset=1, epoch=1, counter=7, issued=NOON, until=None, mode=Mode.BLACKOUT
+    ),
+    "command": Command(
+        site="an-office",
+        aud="gate-1",
+        epoch=1,
+        counter=7,
+        issued=NOON,
+        expires=NOON.replace(minute=1),
+        name=CommandName.SCREENSHOT,
+    ),
+    "state": PlayerState(
+        player="gate-1",
+        online=True,
+        software="siarhub-player 0.1.0",
+        boot="00000000000000ff",
+        boots=3,
+        n=2,
+        keyset=1,
+        epoch=1,
+        seq=4,
+        override=0,
+        command=0,
+        shows="items",
+        playing=None,
+        holds=(CID,),
+        mpv="idle",
+        free_bytes=1000,
+        clock=NOON,
+        time=NOON,
+        chain="00000000000000fe",
+        proof_seq=0,
+    ),
+    "proof": ProofOfPlay(player="gate-1", chain="00000000000000ff", prev="0" * 64, entries=('{"seq":1}',)),
+}
 
-    assert (
-        encode(blocks)
-        == (
-            '{"v":1,"type":"siarhub.blocks.v1","payload":"{\\"cid\\":\\"ba7816bf8f01cfea414140de5dae2223\\",'
-            f'\\"sha256\\":\\"{SHA}\\",\\"size\\":3,\\"block_bytes\\":1024,\\"n\\":1,'
-            '\\"hashes\\":\\"ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=\\"}","signatures":[]}'
-        ).encode()
-    )
-    assert decode(BlockList, encode(blocks)).digests() == bytes.fromhex(SHA)
 
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_other_documents_have_these_payloads(name):
+    data = encode(DOCUMENTS[name])
 
-@pytest.mark.parametrize(
-    ("document", "payload"),
-    [
-        (
-            HubState(online=True, epoch="00000000000000ff", now=NOON),
-            '{"online":true,"epoch":"00000000000000ff","now":"2026-11-22T04:00:00Z"}',
-        ),
-        (
-            PlayerState(
-                player="gate-1",
-                online=True,
-                software="siarhub-player 0.1.0",
-                boot="00000000000000ff",
-                serial=4,
-                playing=None,
-                holds=(CID,),
-                mpv="idle",
-                free_bytes=1000,
-                clock=NOON,
-            ),
-            '{"player":"gate-1","online":true,"software":"siarhub-player 0.1.0","boot":"00000000000000ff","serial":4,'
-            '"playing":null,"holds":["ba7816bf8f01cfea414140de5dae2223"],"mpv":"idle","free_bytes":1000,'
-            '"clock":"2026-11-22T04:00:00Z","errors":[]}',
-        ),
-        (
-            ProofOfPlay(
-                player="gate-1",
-                boot="00000000000000ff",
-                entries=(
-                    ProofEntry(seq=1, item="IP-2026-11-0001", cid=CID, started_at=NOON, seconds=5.96, complete=True),
-                ),
-            ),
-            '{"player":"gate-1","boot":"00000000000000ff","entries":[{"seq":1,"item":"IP-2026-11-0001",'
-            '"cid":"ba7816bf8f01cfea414140de5dae2223","started_at":"2026-11-22T04:00:00Z","seconds":5.96,'
-            '"complete":true}]}',
-        ),
-        (
-            ProofAck(player="gate-1", boot="00000000000000ff", first=1, seq=9),
-            '{"player":"gate-1","boot":"00000000000000ff","first":1,"seq":9}',
-        ),
-    ],
-)
-def test_other_documents_have_these_payloads(document, payload):
-    data = encode(document)
-
-    assert open_envelope(data).payload == payload
-    assert decode(type(document), data) == document
+    assert open_envelope(data).payload == PAYLOADS[name]
+    assert decode(type(DOCUMENTS[name]), data) == DOCUMENTS[name]
 
 
 def test_topics_are_those_of_the_protocol():
@@ -172,7 +191,7 @@ def test_topics_are_those_of_the_protocol():
         f"led/v1/c/{CID}/m",
         f"led/v1/c/{CID}/b",
     ]
-    assert [topics.unicast("a"), topics.control("a"), topics.playlist("a")] == [
+    assert [topics.unicast("a"), topics.control("a"), topics.manifest("a")] == [
         "led/v1/p/a/b",
         "led/v1/p/a/c",
         "led/v1/p/a/want",
@@ -183,7 +202,7 @@ def test_topics_are_those_of_the_protocol():
         "led/v1/s/a/proof",
     ]
     assert topics.parse(topics.report(CID, "a")) == ("report", CID, "a")
-    assert topics.parse(topics.playlist("a")) == ("playlist", "", "a")
+    assert topics.parse(topics.manifest("a")) == ("manifest", "", "a")
 
 
 @pytest.mark.parametrize(
@@ -195,11 +214,11 @@ def test_a_foreign_topic_is_refused(topic):
 
 
 def test_fields_of_a_later_version_are_left_out():
-    data = b'{"v":1,"type":"siarhub.hub.v1","payload":"{\\"online\\":true,\\"epoch\\":\\"00000000000000ff\\",'
+    data = b'{"v":1,"type":"siarhub.hub.v1","payload":"{\\"site\\":\\"an-office\\",\\"online\\":true,\\"run\\":\\"00000000000000ff\\",'
     data += b'\\"now\\":\\"2026-11-22T04:00:00Z\\",\\"mood\\":\\"good\\"}","signatures":[{"kid":"' + b"a" * 32
     data += b'","sig":"' + b"A" * 88 + b'","more":2}],"more":1}'
 
-    assert decode(HubState, data) == HubState(online=True, epoch="00000000000000ff", now=NOON)
+    assert decode(HubState, data) == HubState(site="an-office", online=True, run="00000000000000ff", now=NOON)
 
 
 @pytest.mark.parametrize(
@@ -211,14 +230,14 @@ def test_fields_of_a_later_version_are_left_out():
         b"[]",
         b'{"v":2,"type":"siarhub.hub.v1","payload":"{}","signatures":[]}',
         b'{"v":1,"type":"siarhub.hub.v1","payload":"{}","signatures":[]}',
-        b'{"v":1,"type":"siarhub.playlist.v1","payload":"{}","signatures":[]}',
+        b'{"v":1,"type":"siarhub.manifest.v1","payload":"{}","signatures":[]}',
         b'{"v":1,"v":1,"type":"siarhub.hub.v1","payload":"{}","signatures":[]}',
-        b'{"v":1,"type":"siarhub.hub.v1","signatures":[],"payload":"{\\"online\\":true,\\"online\\":true,'
-        b'\\"epoch\\":\\"00000000000000ff\\",\\"now\\":\\"2026-11-22T04:00:00Z\\"}"}',
-        b'{"v":1,"type":"siarhub.hub.v1","signatures":[],"payload":"{\\"online\\":1,'
-        b'\\"epoch\\":\\"00000000000000ff\\",\\"now\\":\\"2026-11-22T04:00:00Z\\"}"}',
-        b'{"v":1,"type":"siarhub.hub.v1","signatures":[],"payload":"{\\"online\\":true,'
-        b'\\"epoch\\":\\"00000000000000ff\\",\\"now\\":\\"2026-11-22T04:00:00\\"}"}',
+        b'{"v":1,"type":"siarhub.hub.v1","signatures":[],"payload":"{\\"site\\":\\"an-office\\",\\"online\\":true,\\"online\\":true,'
+        b'\\"run\\":\\"00000000000000ff\\",\\"now\\":\\"2026-11-22T04:00:00Z\\"}"}',
+        b'{"v":1,"type":"siarhub.hub.v1","signatures":[],"payload":"{\\"site\\":\\"an-office\\",\\"online\\":1,'
+        b'\\"run\\":\\"00000000000000ff\\",\\"now\\":\\"2026-11-22T04:00:00Z\\"}"}',
+        b'{"v":1,"type":"siarhub.hub.v1","signatures":[],"payload":"{\\"site\\":\\"an-office\\",\\"online\\":true,'
+        b'\\"run\\":\\"00000000000000ff\\",\\"now\\":\\"2026-11-22T04:00:00\\"}"}',
         b"[" * 100_000,
         b" " * (MAX_DOCUMENT_BYTES + 1),
     ],

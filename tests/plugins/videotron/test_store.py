@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from hub.testing import NOON, make_current, make_item, make_rendition
 from plugins.videotron.contents import cut
-from plugins.videotron.manifests import plan, playlist_items
-from plugins.videotron.protocol import Playlist, Screen, decode
-from plugins.videotron.settings import ScreenSettings
-from plugins.videotron.store import Store
+from plugins.videotron.keyring import make
+from plugins.videotron.manifests import plan, programme
+from plugins.videotron.protocol import Manifest, Screen, SigningKey, decode_signed, key_id
+from plugins.videotron.settings import OfflineSettings, ScreenSettings
+from plugins.videotron.store import Store, Wish, read_issued
 
 SCREEN = Screen(width=64, height=32)
+EMPTY = Wish(player="gate-1", screen=SCREEN)
 
 
 @pytest.fixture
@@ -23,45 +26,79 @@ def store(tmp_path):
     opened.close()
 
 
+@pytest.fixture(scope="module")
+def keyring(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("keys"), "an-office", now=NOON)
+
+
 @pytest.fixture
-def shown(tmp_path):
+def wish(tmp_path):
     path = tmp_path / "a.mp4"
     path.write_bytes(b"film")
     item = make_item()
     [delivery] = plan(item, {"gate-1": ScreenSettings(width=64, height=32)})
     rendition = make_rendition(path, item.assets[0], delivery.wants[0].profile)
-    return [make_current(delivery, item, rendition)], {rendition.sha256: cut(path, rendition.sha256, 1024)}
+    deliveries = [make_current(delivery, item, rendition)]
+    contents = {rendition.sha256: cut(path, rendition.sha256, 1024, "an-office")}
+    made = programme(deliveries, contents, offline=OfflineSettings(), fetch_after=lambda urgent: None)
+    return Wish(player="gate-1", screen=SCREEN, programme=made, deliveries=deliveries)
 
 
-def test_the_same_content_keeps_its_serial_and_its_bytes_even_after_a_restart(store, shown, tmp_path):
-    deliveries, contents = shown
-    items = playlist_items("gate-1", deliveries, contents)
-    first = store.issue("gate-1", SCREEN, items, deliveries, NOON)
+@pytest.fixture
+def issue(store, keyring):
+    def at(wish, now=NOON, *, store=store, keyring=keyring):
+        issued = store.issue([wish], keyring=keyring, now=now, valid=timedelta(days=7), reissue=timedelta(hours=6))
+        return issued[wish.player]
+
+    return at
+
+
+def test_the_same_programme_keeps_its_number_and_its_bytes_even_after_a_restart(store, issue, wish, tmp_path):
+    first = issue(wish)
 
     again = Store(tmp_path / "s.sqlite3")
-    second = again.issue("gate-1", SCREEN, items, deliveries, NOON + timedelta(hours=1))
+    second = issue(wish, NOON + timedelta(hours=1), store=again)
     again.close()
 
     assert second == first
+    assert read_issued(tmp_path / "s.sqlite3", "gate-1") == first
+    assert read_issued(tmp_path / "s.sqlite3", "gate-2") is None
 
 
-def test_another_content_gets_a_higher_serial_though_the_clock_went_back(store, shown):
-    deliveries, contents = shown
-    first = store.issue("gate-1", SCREEN, (), (), NOON)
+def test_it_is_signed_anew_every_few_hours_so_that_players_know_that_it_is_fresh(issue, wish):
+    first = issue(wish)
 
-    second = store.issue(
-        "gate-1", SCREEN, playlist_items("gate-1", deliveries, contents), deliveries, NOON.replace(year=1999)
-    )
+    second = issue(wish, NOON + timedelta(hours=6))
 
-    assert second.serial > first.serial >= int(NOON.timestamp())
-    assert decode(Playlist, second.document).items[0].item == "IP-2026-11-0001"
+    assert second.version > first.version
+    assert second.manifest.expires == NOON + timedelta(days=7, hours=6)
+    assert second.manifest.items == first.manifest.items
 
 
-def test_what_was_given_stays_known_when_it_is_no_longer_in_the_playlist(store, shown):
-    deliveries, contents = shown
-    [item] = playlist_items("gate-1", deliveries, contents)
-    store.issue("gate-1", SCREEN, (item,), deliveries, NOON)
-    store.issue("gate-1", SCREEN, (), (), NOON)
+def test_another_programme_gets_a_higher_number_though_the_clock_went_back(issue, wish):
+    first = issue(EMPTY)
+
+    second = issue(wish, NOON.replace(year=1999))
+
+    assert second.manifest.seq > first.manifest.seq >= int(NOON.timestamp())
+    assert second.manifest.items[0].item == "IP-2026-11-0001"
+
+
+def test_a_new_key_signs_at_once_and_a_new_epoch_counts_anew(issue, wish, keyring):
+    first = issue(wish)
+    new = replace(keyring, online=SigningKey.new(), keyset=keyring.keyset.model_copy(update={"version": 2, "epoch": 2}))
+
+    second = issue(wish, NOON - timedelta(days=1), keyring=new)
+
+    assert second.version > first.version
+    assert second.manifest.seq < first.manifest.seq
+    assert decode_signed(Manifest, second.document, {key_id(new.online.public): new.online.public}) == second.manifest
+
+
+def test_what_was_given_stays_known_when_it_is_no_longer_in_the_manifest(store, issue, wish):
+    [item] = wish.programme.items
+    issue(wish)
+    issue(EMPTY)
 
     given = store.given("gate-1", [(item.item, item.cid), (item.item, "0" * 32)])
 
@@ -70,12 +107,13 @@ def test_what_was_given_stays_known_when_it_is_no_longer_in_the_playlist(store, 
     assert store.given("gate-2", [(item.item, item.cid)]) == {}
 
 
-def test_a_screen_that_is_gone_keeps_its_size_in_its_last_empty_playlist(store, shown):
-    store.issue("gate-1", SCREEN, playlist_items("gate-1", *shown), shown[0], NOON)
+def test_a_screen_that_is_gone_keeps_its_size_in_its_last_empty_manifest(store, issue, wish):
+    issue(wish)
 
-    last = store.issue("gate-1", None, (), (), NOON)
+    last = issue(Wish(player="gate-1", screen=None))
 
-    assert decode(Playlist, last.document).screen == SCREEN
+    assert last.manifest.screen == SCREEN
+    assert last.manifest.items == ()
     assert store.players() == ["gate-1"]
 
 

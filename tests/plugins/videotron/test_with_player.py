@@ -34,8 +34,12 @@ async def test_an_item_is_delivered_played_and_then_withdrawn(broker, tools, tmp
         screen=ScreenSettings(width=64, height=32),
         mpv=MpvSettings(vo="null", stalled_after_s=5),
     )
-    agent = Agent(settings, clock=PlayersClock(), log=structlog.get_logger())
     station = tools.make_station(broker, tmp_path, screens=("gate-1",))
+    keys = station.plugin._context.state_dir / "keys"
+    (settings.state_dir / "keychain.json").write_bytes((keys / "keychain.json").read_bytes())
+    agent = Agent(settings, clock=PlayersClock(), log=structlog.get_logger())
+    enrolments = station.plugin._enrolments
+    enrolments.enrol("gate-1", agent.identity.public, at=PlayersClock().now(), who="a test")
     async with station.running(), asyncio.TaskGroup() as group:
         player = group.create_task(agent.run())
 
@@ -44,7 +48,7 @@ async def test_an_item_is_delivered_played_and_then_withdrawn(broker, tools, tmp
         await tools.until(lambda: station.hub.facts(Played), within_s=30)
         health = await station.plugin.hub_health()
         await station.plugin.hub_withdraw(item=station.hub.current[0].item, reason="salah")
-        await tools.until(lambda: agent.following.current and not agent.following.current.items)
+        await tools.until(lambda: agent.trusted.manifest and not agent.trusted.manifest.items)
 
         player.cancel()
 

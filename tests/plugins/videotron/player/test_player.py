@@ -12,7 +12,15 @@ from plugins.videotron.protocol import ReportFlag
 FIRST, SECOND = "IP-2026-11-0001", "IP-2026-11-0002"
 
 
-async def test_fetches_shows_and_proves_what_its_play_list_names(hub: Any, films: Any, start_agent: Any) -> None:
+def rejections(hub: Any) -> list[str]:
+    return [one.attack for one in hub.last().rejections] if hub.last() else []
+
+
+def problems(hub: Any) -> list[str]:
+    return [one.code for one in hub.last().problems]
+
+
+async def test_fetches_shows_and_proves_what_its_manifest_names(hub: Any, films: Any, start_agent: Any) -> None:
     await hub.serve(films["red"], films["blue"])
     await hub.manifest(1, films["red"].entry(FIRST), films["blue"].entry(SECOND))
 
@@ -78,25 +86,25 @@ async def test_refuses_a_block_whose_hash_is_wrong_and_takes_the_right_one_later
         await hub.until(lambda: hub.shows(FIRST))
 
 
-async def test_an_older_play_list_changes_nothing_and_is_told(hub: Any, films: Any, start_agent: Any) -> None:
+async def test_an_older_manifest_changes_nothing_and_is_told(hub: Any, films: Any, start_agent: Any) -> None:
     await hub.serve(films["red"], films["blue"])
     await hub.manifest(7, films["red"].entry(FIRST))
 
     async with start_agent() as agent:
         await hub.until(lambda: hub.shows(FIRST))
         await hub.manifest(6, films["blue"].entry(SECOND))
-        await hub.until(lambda: any("older" in error for error in hub.last().errors))
+        await hub.until(lambda: "rollback" in rejections(hub))
 
         assert hub.last().seq == 7
-        assert agent.following.seq == 7
+        assert agent.trusted.version == (1, 7)
         assert not hub.played(SECOND)
 
 
-async def test_a_play_list_for_another_player_is_refused(hub: Any, films: Any, start_agent: Any) -> None:
+async def test_a_manifest_for_another_player_is_refused(hub: Any, films: Any, start_agent: Any) -> None:
     await hub.manifest(1, films["red"].entry(FIRST), aud="gate-2")
 
     async with start_agent():
-        await hub.until(lambda: hub.last() and any("gate-2" in error for error in hub.last().errors))
+        await hub.until(lambda: "wrong audience" in rejections(hub))
 
         assert hub.last().seq == 0
 
@@ -138,7 +146,7 @@ async def test_stops_showing_a_film_when_its_window_ends(hub: Any, films: Any, s
         await hub.until(lambda: hub.played(FIRST))
 
     play = hub.played(FIRST)[0]
-    assert not play.complete
+    assert play.result == "partial"
     assert abs((play.started_at + timedelta(seconds=play.seconds) - end).total_seconds()) < 1
 
 
@@ -206,14 +214,14 @@ async def test_a_full_disk_is_told_and_what_it_holds_plays_on(
         agent.store._keep_free_bytes = 1 << 60
 
         await hub.manifest(2, films["red"].entry(FIRST), films["large"].entry(SECOND))
-        await hub.until(lambda: any("disk lacks" in error for error in hub.last().errors))
+        await hub.until(lambda: "film missing" in problems(hub))
         count = len(hub.played(FIRST))
         await hub.until(lambda: len(hub.played(FIRST)) > count)
 
         agent.store._keep_free_bytes = 0
         for fetch in agent.fetching._fetches.values():
             fetch.retry_at = 0.0
-        await hub.until(lambda: hub.played(SECOND) and not hub.last().errors)
+        await hub.until(lambda: hub.played(SECOND) and not problems(hub))
 
 
 async def test_proofs_are_sent_again_until_the_hub_acknowledges_them(hub: Any, films: Any, start_agent: Any) -> None:

@@ -1,37 +1,35 @@
-"""What follows from a play list at a given time: pure, so without any player."""
+"""What follows from a manifest at a given time: pure, so without any player."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
-from plugins.videotron.player.reconcile import Limits, plan, refusals
-from plugins.videotron.protocol import Playlist, PlaylistItem, Screen
+from plugins.videotron.player.reconcile import plan
+from plugins.videotron.protocol import Manifest, ManifestItem, Screen
 
 NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-LIMITS = Limits(file_bytes=1000, total_bytes=1500, entries=3)
 
 
-def entry(number: int, *, start: datetime = NOON - HOUR, end: datetime = NOON + HOUR, size: int = 100) -> PlaylistItem:
+def entry(number: int, *, start: datetime = NOON - HOUR, end: datetime = NOON + HOUR, **changes: Any) -> ManifestItem:
     sha256 = f"{number:x}" * 64
     item = f"IP-2026-11-000{number}"
-    return PlaylistItem(item=item, cid=sha256[:32], sha256=sha256, size=size, start=start, end=end, seconds=1.0)
+    facts = {"title": "", "start": start, "end": end, "seconds": 1.0, "fresh_s": 7 * 86400}
+    return ManifestItem(item=item, cid=sha256[:32], sha256=sha256, size=100, **facts | changes)
 
 
-def playlist(
-    *items: PlaylistItem, serial: int = 5, issued: datetime = NOON - 2 * HOUR, aud: str = "gate-1"
-) -> Playlist:
-    return Playlist(aud=aud, serial=serial, issued=issued, screen=Screen(width=64, height=48), items=items)
+def manifest(*items: ManifestItem, issued: datetime = NOON - 2 * HOUR, **changes: Any) -> Manifest:
+    facts = {"site": "an-office", "aud": "gate-1", "keyset": 1, "epoch": 1, "seq": 5, "issued": issued}
+    facts |= {"expires": issued + timedelta(days=7), "screen": Screen(width=64, height=48), "items": items}
+    return Manifest(**facts | changes)
 
 
 def numbers(entries: Any) -> list[int]:
     return [int(e.item[-1]) for e in entries]
 
 
-def test_plays_what_is_held_and_inside_its_window_in_the_order_of_the_list() -> None:
+def test_plays_what_is_held_and_inside_its_window_in_the_order_of_the_manifest() -> None:
     items = [
         entry(3),
         entry(1),
@@ -42,7 +40,7 @@ def test_plays_what_is_held_and_inside_its_window_in_the_order_of_the_list() -> 
     ]
     held = {i.sha256 for i in items[:5]}
 
-    result = plan(playlist(*items), held=held, broken=(), now=NOON)
+    result = plan(manifest(*items), held=held, broken=(), now=NOON)
 
     assert numbers(result.loop) == [3, 1, 5]
     assert numbers(result.fetch.values()) == [6]
@@ -53,7 +51,7 @@ def test_plays_what_is_held_and_inside_its_window_in_the_order_of_the_list() -> 
 def test_fetches_first_what_is_to_be_shown_first() -> None:
     items = [entry(1, start=NOON + 2 * HOUR, end=NOON + 3 * HOUR), entry(2, start=NOON + HOUR / 2), entry(3)]
 
-    result = plan(playlist(*items), held=(), broken=(), now=NOON)
+    result = plan(manifest(*items), held=(), broken=(), now=NOON)
 
     assert numbers(result.fetch.values()) == [3, 2, 1]
 
@@ -61,7 +59,7 @@ def test_fetches_first_what_is_to_be_shown_first() -> None:
 def test_a_film_that_mpv_cannot_play_does_not_block_the_others() -> None:
     items = [entry(1), entry(2)]
 
-    result = plan(playlist(*items), held={i.sha256 for i in items}, broken={items[0].sha256}, now=NOON)
+    result = plan(manifest(*items), held={i.sha256 for i in items}, broken={items[0].sha256}, now=NOON)
 
     assert numbers(result.loop) == [2]
 
@@ -70,47 +68,45 @@ def test_a_place_in_the_loop_keeps_its_key_when_others_come_and_go() -> None:
     items = [entry(1), entry(2), entry(2)]
     held = {i.sha256 for i in items}
 
-    before = plan(playlist(*items), held=held, broken=(), now=NOON).loop
-    after = plan(playlist(*items[1:]), held=held, broken=(), now=NOON).loop
+    before = plan(manifest(*items), held=held, broken=(), now=NOON).loop
+    after = plan(manifest(*items[1:]), held=held, broken=(), now=NOON).loop
 
     assert before[1:] == after
     assert len({e.key for e in before}) == 3
 
 
-def test_a_clock_of_before_the_play_list_counts_as_its_issue() -> None:
-    item = entry(1, start=NOON - HOUR)
+def test_a_manifest_that_has_expired_shows_nothing_and_fetches_nothing_but_deletes_nothing() -> None:
+    old, new = entry(1, end=NOON + 99 * HOUR), entry(2, end=NOON + 99 * HOUR)
 
-    result = plan(playlist(item, issued=NOON), held={item.sha256}, broken=(), now=datetime(2000, 1, 1, tzinfo=UTC))
+    result = plan(manifest(old, new, expires=NOON), held={old.sha256}, broken=(), now=NOON)
 
-    assert numbers(result.loop) == [1]
+    assert (result.loop, result.fetch) == ((), {})
+    assert result.keep == {old.sha256, new.sha256}
+
+
+def test_what_an_override_shows_is_fetched_first_and_kept() -> None:
+    item, film = entry(1), entry(2)
+
+    result = plan(manifest(item), held=(), broken=(), now=NOON, urgent=[film])
+
+    assert list(result.fetch.values()) == [film, item]
+    assert film.sha256 in result.keep
+
+
+def test_a_file_with_a_later_hour_is_fetched_then() -> None:
+    item = entry(1, fetch_after=NOON + HOUR / 4)
+
+    result = plan(manifest(item), held=(), broken=(), now=NOON)
+
+    assert result.fetch == {}
+    assert result.next_change == NOON + HOUR / 4
+    assert plan(manifest(item), held=(), broken=(), now=NOON + HOUR / 4).fetch
 
 
 def test_a_clock_far_ahead_deletes_nothing() -> None:
     item = entry(1)
 
-    result = plan(playlist(item), held={item.sha256}, broken=(), now=datetime(2099, 1, 1, tzinfo=UTC))
+    result = plan(manifest(item), held={item.sha256}, broken=(), now=datetime(2099, 1, 1, tzinfo=UTC))
 
     assert not result.loop
     assert result.keep == {item.sha256}
-
-
-@pytest.mark.parametrize(
-    ("wrong", "says"),
-    [
-        (playlist(entry(1), aud="gate-2"), "gate-2"),
-        (playlist(entry(1), serial=4), "older"),
-        (playlist(entry(1), entry(2), entry(3), entry(4)), "4 entries"),
-        (playlist(entry(1, size=1001)), "larger"),
-        (playlist(entry(1, size=900), entry(2, size=900)), "larger"),
-        (playlist(entry(1, size=10), entry(1, size=11)), "two sizes"),
-        (playlist(entry(1).model_copy(update={"cid": "a" * 32})), "content id"),
-    ],
-)
-def test_a_play_list_that_asks_too_much_or_lies_is_refused(wrong: Playlist, says: str) -> None:
-    [reason] = refusals(wrong, player="gate-1", serial=5, limits=LIMITS)
-
-    assert says in reason
-
-
-def test_a_newer_play_list_within_the_limits_is_followed() -> None:
-    assert not refusals(playlist(entry(1), entry(1)), player="gate-1", serial=4, limits=LIMITS)
