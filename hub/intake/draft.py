@@ -100,8 +100,8 @@ def _channels_of_template(sidecar: Sidecar, assets: Sequence[Asset]) -> frozense
     """A template waits on the screens alone: nothing else may show or air it before somebody orders it."""
     if sidecar.days or sidecar.dayparts or sidecar.share != 1:
         raise Refusal(
-            "A template (Templat: {name}) is shown only by an emergency order, at once and at any time. Please take "
-            "Hari, Jam and Porsi out of its sidecar, or take Templat out to show it in the daily round.",
+            "A template (Templat: {name}) waits outside the daily round, since it may be needed at any time. Please "
+            "take Hari, Jam and Porsi out of its sidecar, or take Templat out to show it in the daily round.",
             name=sidecar.template,
         )
     if not (sidecar.channels or {Channel.VIDEOTRON}) <= {Channel.VIDEOTRON, Channel.ARCHIVE}:

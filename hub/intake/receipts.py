@@ -82,7 +82,7 @@ def _facts(item: Item, office: Office, withdrawn_because: str) -> list[str]:
     lines = [
         say("Title: {title}", title=item.title),
         say("Accepted: {when}", when=spell_time(item.accepted_at, office)),
-        say("State: {state}", state=state_word(item.state, office)),
+        say("State: {state}", state=_state(item, office)),
     ]
     if item.state is ItemState.WITHDRAWN and withdrawn_because:
         lines.append(say("Reason of the withdrawal: {reason}", reason=withdrawn_because))
@@ -93,6 +93,11 @@ def _facts(item: Item, office: Office, withdrawn_because: str) -> list[str]:
     if item.screens:
         lines.append(say("Screens: {screens}", screens=", ".join(item.screens)))
     return [*lines, *_rhythm(item, office), _approval(item, office)]
+
+
+def _state(item: Item, office: Office) -> str:
+    waits = item.template and item.state in (ItemState.ACCEPTED, ItemState.ACTIVE)
+    return office.catalogue("kept ready") if waits else state_word(item.state, office)
 
 
 def _window(item: Item, office: Office) -> list[str]:

@@ -75,6 +75,8 @@ def test_a_template_is_told_as_kept_ready_and_not_as_shown(template: str, said: 
     text = render_receipt(make_item(template=template), OFFICE)
 
     assert said in text
+    assert "Keadaan: disiapkan" in text
+    assert "Keadaan: ditarik" in render_receipt(make_item(template=template, state=ItemState.WITHDRAWN), OFFICE)
     assert "Disiapkan sampai: 22 Desember 2026 12.00 WITA" in text
     assert "Tayang sampai" not in text
 
