@@ -7,7 +7,7 @@ counts as if it had not been turned, and of a time that comes twice the first on
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from enum import StrEnum
 
@@ -58,8 +58,7 @@ class Hours:
         if self._always:
             return Hour.SHOWN
         day = self._day(now)
-        # Two days back: over midnight, and a day more where the clock skips the end.
-        if any(begin <= now < end for ago in (2, 1, 0, -1) for begin, end in self._spans_of(day - ago * ONE_DAY)):
+        if any(begin <= now < end for begin, end in self._spans_near(day)):
             return Hour.SHOWN
         return Hour.OTHER_DAY if self._days and day.isoweekday() not in self._days else Hour.OUTSIDE
 
@@ -72,14 +71,18 @@ class Hours:
             return None
         return _first_other(now, limit, self.at, self._borders_from(now))
 
-    def _borders_from(self, now: datetime) -> list[datetime]:
+    def _borders_from(self, now: datetime) -> Iterator[datetime]:
         """All instants, in order, at which the answer may change in the days to come; the last is where they end."""
         today = self._day(now)
-        days = [today + ahead * ONE_DAY for ahead in range(-2, LOOK_AGAIN_DAYS + 3)]
-        last = self._instant(today + LOOK_AGAIN_DAYS * ONE_DAY, time())
-        found = {self._instant(day, time()) for day in days}
-        found |= {border for day in days for span in self._spans_of(day) for border in span}
-        return [*sorted(border for border in found if now < border < last), last]
+        for ahead in range(LOOK_AGAIN_DAYS):
+            day = today + ahead * ONE_DAY
+            begins, ends = self._instant(day, time()), self._instant(day + ONE_DAY, time())
+            yield from sorted({b for span in self._spans_near(day) for b in span if max(begins, now) < b < ends})
+            yield ends
+
+    def _spans_near(self, day: date) -> Iterator[tuple[datetime, datetime]]:
+        """Those that may reach into a day: from two days before (over midnight, and where a clock skips the end)."""
+        return (span for ago in (2, 1, 0, -1) for span in self._spans_of(day - ago * ONE_DAY))
 
     def _spans_of(self, day: date) -> tuple[tuple[datetime, datetime], ...]:
         """From when until when what begins on this day is shown; a clock that is turned may leave nothing of it."""
@@ -104,7 +107,7 @@ class Hours:
 
 
 def _first_other(
-    now: datetime, limit: datetime, answer: Callable[[datetime], object], borders: Collection[datetime]
+    now: datetime, limit: datetime, answer: Callable[[datetime], object], borders: Iterable[datetime]
 ) -> datetime | None:
     present = answer(now)
     last = None
