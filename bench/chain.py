@@ -26,6 +26,7 @@ from hub.ledger import deliveries, items
 from hub.ledger.database import open_for_reading
 from plugins.radio.local_playout import free_port
 from plugins.videotron.local_broker import LocalBroker, local_broker
+from plugins.videotron.local_trust import trust_each_other
 
 CLIPS = 20
 SCREENS = {"large": (1280, 720), "small": (768, 384)}
@@ -106,6 +107,8 @@ async def running(folder: Path, screens: Mapping[str, tuple[int, int]]) -> Async
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(local_broker(folder / "broker", list(screens)))
         (folder / "siarhub.toml").write_text(_settings(folder, broker, screens))
+        states = {screen: folder / f"player-{screen}" for screen in screens}
+        trust_each_other(folder / "state" / "plugins" / "videotron", states)
         hub = Child("hub", ("siarhub", "run", "--config", str(folder / "siarhub.toml")), folder / "hub.log")
         players = [_player(folder, broker, screen, size) for screen, size in screens.items()]
         for child in (hub, *players):

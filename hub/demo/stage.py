@@ -14,6 +14,7 @@ from pathlib import Path
 from plugins.radio.listening import listening
 from plugins.radio.local_playout import LocalPlayout, local_playout
 from plugins.videotron.local_broker import LocalBroker, local_broker
+from plugins.videotron.local_trust import trust_each_other
 
 STOP_WITHIN_S = 30.0
 STATUS_WITHIN_S = 60.0
@@ -136,6 +137,8 @@ async def stage(folder: Path, *, approval: str = "record") -> AsyncIterator[Stag
         await stack.enter_async_context(listening(radio.listener_url, recording))
         broker = await stack.enter_async_context(local_broker(folder / "broker", [one.id for one in SCREENS]))
         players = {screen.id: _write_player(folder, broker, screen) for screen in SCREENS}
+        states = {screen.id: folder / f"player-{screen.id}" for screen in SCREENS}
+        await asyncio.to_thread(trust_each_other, state_dir / "plugins" / "videotron", states)
         config = _write_hub(folder, broker, radio.socket, radio.media_folder, radio.as_run, approval)
         children = [await _start(stack, folder, "hub", "siarhub", "run", "--config", str(config))]
         for name, player in players.items():

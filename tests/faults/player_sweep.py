@@ -18,6 +18,7 @@ from hub.ledger import facts
 from hub.ledger.database import LedgerError, open_for_reading
 from hub.media.samples import make_video
 from plugins.videotron.local_broker import LocalBroker, local_broker
+from plugins.videotron.local_trust import trust_each_other
 from tests.faults import strace
 from tests.faults.process import Victim, hub_tables, write_config
 from tests.faults.row import Judged, Row, row_of
@@ -61,7 +62,7 @@ class _World:
 
     def player(self, state: Path) -> Victim:
         """A player on an empty disk; the hub takes it for the same one."""
-        state.mkdir()
+        shutil.copytree(self.folder / "enrolled", state)
         config = write_config(self.folder / f"{state.name}.toml", _player_tables(state, self.broker))
         return Victim(("siarhub-player", "run", "--config", str(config)), self.folder / f"{state.name}.log")
 
@@ -196,6 +197,7 @@ def _hub(folder: Path, broker: LocalBroker) -> Victim:
         },
         f"plugins.videotron.screens.{SCREEN}": {"width": SIZE[0], "height": SIZE[1]},
     }  # fmt: skip
+    trust_each_other(folder / "state" / "plugins" / "videotron", {SCREEN: folder / "enrolled"})
     config = write_config(folder / "siarhub.toml", tables)
     return Victim(("siarhub", "run", "--config", str(config)), folder / "hub.log")
 
