@@ -42,8 +42,10 @@ def check_succession(before: Keyset, after: Keyset) -> None:
     """Raises: Refused when `after` is not the very next keyset of this site, or its epoch goes back."""
     if after.site != before.site:
         raise Refused(Attack.WRONG_SITE, f"a keyset of {after.site!r} after one of {before.site!r}")
-    if after.version != before.version + 1:
-        raise Refused(Attack.ROLLBACK, f"keyset {after.version} right after {before.version}")
+    if after.version <= before.version:
+        raise Refused(Attack.ROLLBACK, f"keyset {after.version} after {before.version}")
+    if after.version > before.version + 1:
+        raise Refused(Attack.WRONG_KEYSET, f"keyset {after.version} after {before.version}: those between are missing")
     if after.epoch < before.epoch:
         raise Refused(Attack.ROLLBACK, f"epoch {after.epoch} after {before.epoch}")
 

@@ -8,7 +8,6 @@ its timestamp, snapshot and targets (theupdateframework.github.io/specification,
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,10 +15,11 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from plugins.videotron.protocol.documents import BlockList, Document, HubState, ProofAck
-from plugins.videotron.protocol.envelope import open_envelope, parse_payload
-from plugins.videotron.protocol.manifests import Command, File, Keychain, KeyRole, Keyset, Manifest, Override
+from plugins.videotron.protocol.envelope import decode, open_envelope, parse_payload
+from plugins.videotron.protocol.keychains import first_keyset, next_keyset, public_keys
+from plugins.videotron.protocol.manifests import Command, File, Keychain, Keyset, Manifest, Override
 from plugins.videotron.protocol.reasons import Attack
-from plugins.videotron.protocol.signatures import check_signatures, check_type, decode_signed, key_id
+from plugins.videotron.protocol.signatures import decode_signed, pae
 from plugins.videotron.protocol.wire import Refused
 
 Keys = Mapping[str, bytes]
@@ -33,7 +33,7 @@ class Trust:
     keyset: Keyset
     keyset_text: str  # its envelope, to notice another one under the same version
     manifest: Version = (0, 0)
-    manifest_digest: str = ""  # SHA-256 of the manifest's envelope
+    manifest_digest: str = ""  # `digest_of` it
     override: Version = (0, 0)
     override_digest: str = ""
     command: Version = (0, 0)
@@ -41,6 +41,7 @@ class Trust:
 
     @property
     def online(self) -> Keys:
+        """The keys that sign for the hub, `keyset.online.threshold` of them at least."""
         return public_keys(self.keyset.online)
 
 
@@ -56,35 +57,28 @@ class Accepted(Generic[DocumentT]):
     new: bool
 
 
-def public_keys(role: KeyRole) -> dict[str, bytes]:
-    keys = [base64.b64decode(text) for text in role.keys]
-    return {key_id(key): key for key in keys}
-
-
 def begin(chain: bytes) -> Trust:
     """Trust in the last keyset of a chain that came by a safe way (enrolment, USB). Raises: WireError."""
-    texts = _keychain(chain).keysets
-    first, *rest = texts
-    trusted = _first(first)
+    first, *rest = decode(Keychain, chain).keysets
+    keyset = first_keyset(first.encode())
+    trust = Trust(keyset=keyset, keyset_text=first, floor=keyset.issued)
     for text in rest:
-        trusted = _next(trusted, text)
-    return trusted
+        trust = _step(trust, text)
+    return trust
 
 
 def follow_chain(trust: Trust, chain: bytes) -> Trust:
     """Trust in the last keyset of a chain that the broker brought: every step from the trusted one must hold.
 
-    Raises: WireError; Refused for a chain that goes back, or aside.
+    All of it or nothing. Raises: WireError; Refused for a chain that goes back, aside, or leaves a step out.
     """
-    for text in _keychain(chain).keysets:
-        version = parse_payload(Keyset, open_envelope(text.encode())).version
-        if version == trust.keyset.version and text != trust.keyset_text:
-            raise Refused(Attack.EQUIVOCATION, f"two different keysets have the version {version}")
-        if version > trust.keyset.version:
-            trust = _next(trust, text)
-            last = version
-        else:
-            last = version
+    last = 0
+    for text in decode(Keychain, chain).keysets:
+        last = parse_payload(Keyset, open_envelope(text.encode())).version  # unproved: it only says where to begin
+        if last == trust.keyset.version and _payload(text) != _payload(trust.keyset_text):
+            raise Refused(Attack.EQUIVOCATION, f"two different keysets have the version {last}")
+        if last > trust.keyset.version:
+            trust = _step(trust, text)
     if last < trust.keyset.version:
         raise Refused(Attack.ROLLBACK, f"a chain that ends with keyset {last}; {trust.keyset.version} is trusted")
     return trust
@@ -95,7 +89,7 @@ def judge_manifest(
 ) -> Accepted[Manifest]:
     """The manifest to follow. `now` is the player's time, never before its floor. Raises: WireError, Refused."""
     _keyset_in_force(trust, now)
-    manifest = decode_signed(Manifest, data, trust.online)
+    manifest = _signed(Manifest, data, trust)
     _for_us(trust, manifest.site, manifest.aud, player)
     _of_this_epoch(trust, manifest.epoch, manifest.keyset)
     new = _not_older(trust.manifest, trust.manifest_digest, (manifest.epoch, manifest.seq), data, "manifest")
@@ -106,7 +100,7 @@ def judge_manifest(
         trust,
         manifest=(manifest.epoch, manifest.seq),
         manifest_digest=digest_of(data),
-        floor=max(trust.floor, manifest.issued),
+        floor=_floor(trust, manifest.issued),
     )
     return Accepted(document=manifest, trust=after, new=new)
 
@@ -114,7 +108,7 @@ def judge_manifest(
 def judge_override(trust: Trust, data: bytes, *, player: str, now: datetime) -> Accepted[Override]:
     """The override in force. Raises: WireError, Refused."""
     _keyset_in_force(trust, now)
-    override = decode_signed(Override, data, trust.online)
+    override = _signed(Override, data, trust)
     _for_us(trust, override.site, override.aud, player)
     _of_this_epoch(trust, override.epoch, override.keyset)
     new = _not_older(trust.override, trust.override_digest, (override.epoch, override.counter), data, "override")
@@ -122,7 +116,7 @@ def judge_override(trust: Trust, data: bytes, *, player: str, now: datetime) -> 
         trust,
         override=(override.epoch, override.counter),
         override_digest=digest_of(data),
-        floor=max(trust.floor, override.issued),
+        floor=_floor(trust, override.issued),
     )
     return Accepted(document=override, trust=after, new=new)
 
@@ -130,7 +124,7 @@ def judge_override(trust: Trust, data: bytes, *, player: str, now: datetime) -> 
 def judge_command(trust: Trust, data: bytes, *, player: str, now: datetime) -> Accepted[Command]:
     """A command to carry out once. Raises: WireError, Refused."""
     _keyset_in_force(trust, now)
-    command = decode_signed(Command, data, trust.online)
+    command = _signed(Command, data, trust)
     _for_us(trust, command.site, command.aud, player)
     _of_this_epoch(trust, command.epoch, trust.keyset.version)
     version = (command.epoch, command.counter)
@@ -138,21 +132,21 @@ def judge_command(trust: Trust, data: bytes, *, player: str, now: datetime) -> A
         raise Refused(Attack.REPLAYED, f"command {command.counter} was carried out before")
     if command.expires <= now:
         raise Refused(Attack.EXPIRED, f"command {command.counter} came too late")
-    after = replace(trust, command=version, floor=max(trust.floor, command.issued))
+    after = replace(trust, command=version, floor=_floor(trust, command.issued))
     return Accepted(document=command, trust=after, new=True)
 
 
 def judge_hub(trust: Trust, data: bytes, *, now: datetime) -> Accepted[HubState]:
     """Whether the hub is there. An old one may come again: nothing but reports depends on it. Raises: WireError."""
     _keyset_in_force(trust, now)
-    hub = decode_signed(HubState, data, trust.online)
+    hub = _signed(HubState, data, trust)
     _of_site(trust, hub.site)
-    return Accepted(document=hub, trust=replace(trust, floor=max(trust.floor, hub.now)), new=hub.now > trust.floor)
+    return Accepted(document=hub, trust=replace(trust, floor=_floor(trust, hub.now)), new=hub.now > trust.floor)
 
 
 def judge_blocks(trust: Trust, data: bytes, *, wanted: File) -> BlockList:
     """The block list of this file, and of no other. Raises: WireError, Refused."""
-    blocks = decode_signed(BlockList, data, trust.online)
+    blocks = _signed(BlockList, data, trust)
     _of_site(trust, blocks.site)
     if (blocks.cid, blocks.sha256, blocks.size) != (wanted.cid, wanted.sha256, wanted.size):
         raise Refused(Attack.WRONG_FILE, f"{wanted.cid}: a block list of another file than the manifest names")
@@ -161,45 +155,54 @@ def judge_blocks(trust: Trust, data: bytes, *, wanted: File) -> BlockList:
 
 def judge_ack(trust: Trust, data: bytes, *, player: str) -> ProofAck:
     """What the hub has of this player's proofs. Raises: WireError, Refused."""
-    ack = decode_signed(ProofAck, data, trust.online)
+    ack = _signed(ProofAck, data, trust)
     _for_us(trust, ack.site, ack.player, player)
     return ack
 
 
+def in_force(trust: Trust, manifest: Manifest) -> Manifest | None:
+    """An accepted manifest as it counts under this trust: never longer than the keyset; None in another epoch."""
+    if manifest.epoch != trust.keyset.epoch:
+        return None
+    if manifest.expires <= trust.keyset.expires:
+        return manifest
+    return manifest.model_copy(update={"expires": trust.keyset.expires})
+
+
 def digest_of(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    """SHA-256 of what is signed: who signed it, and what else stands in the envelope, changes nothing.
+
+    Raises: WireError.
+    """
+    envelope = open_envelope(data)
+    return hashlib.sha256(pae(envelope.type, envelope.payload.encode())).hexdigest()
 
 
-def _keychain(chain: bytes) -> Keychain:
-    envelope = open_envelope(chain)
-    check_type(envelope, Keychain)
-    return parse_payload(Keychain, envelope)
+def _signed(kind: type[DocumentT], data: bytes, trust: Trust) -> DocumentT:
+    return decode_signed(kind, data, trust.online, threshold=trust.keyset.online.threshold)
 
 
-def _first(text: str) -> Trust:
-    envelope = open_envelope(text.encode())
-    check_type(envelope, Keyset)
-    keyset = parse_payload(Keyset, envelope)
-    check_signatures(envelope, public_keys(keyset.root), threshold=keyset.root.threshold)
-    return Trust(keyset=keyset, keyset_text=text, floor=keyset.issued)
+def _payload(text: str) -> str:
+    return open_envelope(text.encode()).payload
 
 
-def _next(trust: Trust, text: str) -> Trust:
-    """The trust after the next keyset: signed by enough roots of the one before, and by enough of its own."""
-    envelope = open_envelope(text.encode())
-    check_type(envelope, Keyset)
-    before = trust.keyset
-    check_signatures(envelope, public_keys(before.root), threshold=before.root.threshold)
-    keyset = parse_payload(Keyset, envelope)
-    check_signatures(envelope, public_keys(keyset.root), threshold=keyset.root.threshold)
-    _of_site(trust, keyset.site)
-    if keyset.version != before.version + 1:
-        raise Refused(Attack.WRONG_KEYSET, f"keyset {keyset.version} does not follow {before.version}")
-    if keyset.epoch < before.epoch:
-        raise Refused(Attack.ROLLBACK, f"keyset {keyset.version} goes back to epoch {keyset.epoch}")
-    # In a new epoch the time begins anew too: a stolen key may have signed "it is the year 2099".
-    floor = keyset.issued if keyset.epoch > before.epoch else max(trust.floor, keyset.issued)
+def _step(trust: Trust, text: str) -> Trust:
+    """The trust after the next keyset. In a higher epoch the time begins anew, too: a stolen key may have said any."""
+    keyset = next_keyset(trust.keyset, text.encode())
+    anew = keyset.epoch > trust.keyset.epoch
+    floor = keyset.issued if anew else max(trust.floor, keyset.issued)
     return replace(trust, keyset=keyset, keyset_text=text, floor=floor)
+
+
+def _floor(trust: Trust, said: datetime) -> datetime:
+    """The time floor after a signed document says when it was made.
+
+    It is never refused for being ahead of the player's clock, which may stand in 1970. But no online key speaks for a
+    time after its keyset: a stolen one could otherwise end every keyset to come. Raises: Refused.
+    """
+    if said >= trust.keyset.expires:
+        raise Refused(Attack.EXPIRED, f"made on {said:%Y-%m-%d}, after the end of keyset {trust.keyset.version}")
+    return max(trust.floor, said)
 
 
 def _keyset_in_force(trust: Trust, now: datetime) -> None:
