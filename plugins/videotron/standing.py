@@ -122,11 +122,17 @@ def standing(
     confirmed = player.state is not None and player.state.override == told.override.counter
     if not player.online:
         return Standing(stand=Stand.OFFLINE, since=player.last_seen)
-    if not confirmed:
-        return Standing(stand=Stand.SENT)
-    if wish.mode is Mode.EMERGENCY and player.state is not None and player.state.shows != Mode.EMERGENCY:
+    if not {film.cid for film in told.override.films} <= set(player.holds):
         return Standing(stand=Stand.FETCHING, blocks=player.receiving)
+    if not confirmed or not _is_seen(wish, player):
+        return Standing(stand=Stand.SENT)
     return Standing(stand=Stand.IN_FORCE)
+
+
+def _is_seen(wish: Wish, player: Player) -> bool:
+    """Whether the player shows what was ordered, too."""
+    shows = player.state.shows if player.state else ""
+    return shows not in (Mode.EMERGENCY, Mode.BLACKOUT) if wish.mode is Mode.NONE else shows == wish.mode
 
 
 def _not_told(
