@@ -52,14 +52,16 @@ class BrokerAccounts:
         with locked(self.folder):
             keep_doors(self.folder, [*self._others(meeting), door])
             self._write()
-        self._reload()
+        try:
+            self._reload()
+        except BrokerNotReloaded:
+            self._take_out(meeting)
+            raise
         return password
 
     def shut(self, meeting: Rendezvous) -> None:
         """Close the door again; whoever stands in it is cut off."""
-        with locked(self.folder):
-            keep_doors(self.folder, self._others(meeting))
-            self._write()
+        self._take_out(meeting)
         self._reload()
 
     def give(self, player: str) -> str:
@@ -79,6 +81,11 @@ class BrokerAccounts:
             fsync_folder(self.folder)
             self._write()
         self._reload()
+
+    def _take_out(self, meeting: Rendezvous) -> None:
+        with locked(self.folder):
+            keep_doors(self.folder, self._others(meeting))
+            self._write()
 
     def _others(self, meeting: Rendezvous) -> list[Door]:
         return [door for door in open_doors(self.folder) if door.id != meeting.id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Progress:
 Decide = Callable[[Ask], Awaitable[Credential]]
 
 
-async def enrol(
+async def enrol_at_broker(
     meeting: Rendezvous,
     password: str,
     *,
@@ -63,7 +64,7 @@ async def enrol(
         async with asyncio.timeout(within_s):
             while True:
                 try:
-                    async with _client(meeting, password, broker) as client:
+                    async with _client(meeting.hub_account, password, broker) as client:
                         progress.connected = True
                         return await dialogue.run(client)
                 except (aiomqtt.MqttError, OSError) as error:
@@ -71,6 +72,17 @@ async def enrol(
                 await asyncio.sleep(TRY_AGAIN_S)
     except TimeoutError:
         raise EnrolmentFailed(_why(progress, within_s, broker)) from None
+
+
+async def refused_within(broker: BrokerSettings, account: str, password: str, within_s: float) -> bool:
+    """Whether the broker lets this account in no longer. Takes over its session, if there is one."""
+    try:
+        async with asyncio.timeout(within_s):
+            while await _let_in(broker, account, password):  # noqa: ASYNC110 - the broker tells nobody
+                await asyncio.sleep(TRY_AGAIN_S)
+    except TimeoutError:
+        return False
+    return True
 
 
 class _Dialogue:
@@ -115,14 +127,27 @@ def _why(progress: Progress, within_s: float, broker: BrokerSettings) -> str:
     return why
 
 
-def _client(meeting: Rendezvous, password: str, broker: BrokerSettings) -> aiomqtt.Client:
+async def _let_in(broker: BrokerSettings, account: str, password: str) -> bool:
+    client = _client(account, password, broker)
+    try:
+        await client.__aenter__()
+    except aiomqtt.MqttCodeError:  # the broker said no
+        return False
+    except (aiomqtt.MqttError, OSError):  # it cannot be reached: nothing is known
+        return True
+    with contextlib.suppress(aiomqtt.MqttError):
+        await client.__aexit__(None, None, None)
+    return True
+
+
+def _client(account: str, password: str, broker: BrokerSettings) -> aiomqtt.Client:
     connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     connect.MaximumPacketSize = MAX_ENROLMENT_BYTES + 4096
     return aiomqtt.Client(
         broker.host,
         broker.port,
-        identifier=meeting.hub_account,
-        username=meeting.hub_account,
+        identifier=account,
+        username=account,
         password=password,
         protocol=aiomqtt.ProtocolVersion.V5,
         clean_start=True,

@@ -18,11 +18,11 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from plugins.videotron.player.cancelling import never_losing_a_cancellation
-from plugins.videotron.player.enrolment import Enrolment, enrolment_of, load, store
+from plugins.videotron.player.enrolment import enrolment_of, load, store
 from plugins.videotron.player.ports import Clock, Log
 from plugins.videotron.player.settings import BrokerSettings, is_local
 from plugins.videotron.protocol import WireError
-from plugins.videotron.protocol.enrolment import MAX_ENROLMENT_BYTES, Offer, Size
+from plugins.videotron.protocol.enrolment import MAX_ENROLMENT_BYTES, Enrolment, Offer, Size
 from plugins.videotron.protocol.keychains import read_keychain
 
 CODE_LASTS_S = 30 * 60.0

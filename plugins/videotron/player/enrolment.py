@@ -9,28 +9,14 @@ import base64
 import json
 import secrets
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from hub.api.files import fsync_folder, write_atomically
-from plugins.videotron.protocol import Document, WireError, decode
-from plugins.videotron.protocol.enrolment import Credential, Key
-from plugins.videotron.protocol.envelope import encode
+from plugins.videotron.protocol import WireError, decode, encode
+from plugins.videotron.protocol.enrolment import Credential, Enrolment
 
 FILE = "enrolment.json"
 CA_FILE = "broker-ca.pem"
-
-
-class Enrolment(Document):
-    """A credential, and the key of the machine that it was given to."""
-
-    TYPE: ClassVar[str] = "siarhub.enrolment.v1"
-
-    key: Key  # base64 of the player's public key
-    credential: Credential
-
-    def chain(self) -> bytes:
-        """The signed chain of keysets: the player's root of trust. Raises: WireError."""
-        return self.credential.chain()
 
 
 def enrolment_of(key: bytes, credential: Credential) -> Enrolment:

@@ -86,6 +86,15 @@ class Credential(Document):
         return _decoded(self.keychain)
 
 
+class Enrolment(Document):
+    """A credential and whose machine it was given to: what the player keeps, and what a person may carry to it."""
+
+    TYPE: ClassVar[str] = "siarhub.enrolment.v1"
+
+    key: Key  # the player's
+    credential: Credential
+
+
 @dataclass(frozen=True, slots=True)
 class Rendezvous:
     """What both sides derive from the code."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -53,7 +52,7 @@ def test_a_key_that_cannot_be_read_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         Identity.load_or_make(tmp_path)
 
-    assert os.readlink(tmp_path / FILE) == str(tmp_path / "elsewhere")
+    assert (tmp_path / FILE).readlink() == tmp_path / "elsewhere"
 
 
 def test_after_forgetting_there_is_another_key(tmp_path: Path) -> None:
