@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from hub.api.context import PluginSettings
+from hub.api.facts import Fact
 from hub.api.models import Outcome
 
 
@@ -25,6 +26,12 @@ class CommandContext(Protocol):
 
     def state_dir(self, plugin: str) -> Path:
         """The plugin's state folder: open databases there read-only."""
+
+    def facts(self, plugin: str, *, first: str, last: str) -> Iterator[tuple[str, Fact]]:
+        """What the plugin has recorded in the journal under the keys from `first` to `last`, in the order of the keys.
+
+        Read from the ledger as it stands, with the hub running or not; exits with 1 when there is none.
+        """
 
     def order(self, name: str, args: Mapping[str, str], why: str) -> Outcome:
         """Write an order in the ledger, wake the daemon, wait for what came of it."""

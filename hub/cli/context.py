@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from rich.console import Console
 from rich.text import Text
 
 from hub import control, settings
-from hub.api import HubError, Outcome, PluginSettings
+from hub.api import Fact, HubError, Outcome, PluginSettings
+from hub.ledger import facts as journal
 from hub.ledger.database import open_for_reading
 from hub.plugin_host.loader import explain
 
@@ -77,6 +79,10 @@ class Context:
 
     def state_dir(self, plugin: str) -> Path:
         return self.hub_state_dir / "plugins" / plugin
+
+    def facts(self, plugin: str, *, first: str, last: str) -> Iterator[tuple[str, Fact]]:
+        with closing(self.ledger()) as ledger:
+            yield from journal.by_key(ledger, plugin, first, last)
 
     def order(self, name: str, args: Mapping[str, str], why: str) -> Outcome:
         return self.give(name, args, why, may_wait=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -64,6 +65,13 @@ def entries(
     else:
         rows = db.execute("SELECT * FROM fact WHERE item = ? AND seq > ? ORDER BY seq LIMIT ?", (item, after, limit))
     return [_entry(row) for row in rows]
+
+
+def by_key(db: sqlite3.Connection, plugin: str, first: str, last: str) -> Iterator[tuple[str, Fact]]:
+    """What a plugin recorded under the keys from `first` to `last`, in the order of the keys."""
+    query = "SELECT key, kind, body FROM fact WHERE plugin = ? AND key BETWEEN ? AND ? ORDER BY key"
+    for row in db.execute(query, (plugin, first, last)):
+        yield row["key"], from_json(FACT_KINDS[row["kind"]], row["body"])
 
 
 def last_of(db: sqlite3.Connection, item: str, kind: type[Fact]) -> JournalEntry | None:

@@ -15,6 +15,7 @@ from plugins.videotron.commands_enrol import enrol, enrolments, revoke
 from plugins.videotron.commands_keys import keys
 from plugins.videotron.commands_players import players
 from plugins.videotron.commands_preview import preview
+from plugins.videotron.commands_proof import verify_proof
 from plugins.videotron.settings import VideotronSettings
 
 
@@ -27,6 +28,7 @@ videotron.add_command(keys)
 videotron.add_command(enrol)
 videotron.add_command(revoke)
 videotron.add_command(enrolments)
+videotron.add_command(verify_proof)
 videotron.add_command(preview)
 videotron.add_command(players)
 

@@ -24,6 +24,7 @@ from plugins.videotron.keyring import Keyring, load
 from plugins.videotron.links import Links
 from plugins.videotron.manifests import Programme, programme, to_show
 from plugins.videotron.offers import offers
+from plugins.videotron.proof_store import FILE_NAME, ProofStore
 from plugins.videotron.proofs import ProofKeeper
 from plugins.videotron.protocol import HubState, PlayerState, Screen, Topics, cid_of, encode_signed
 from plugins.videotron.roster import Roster, SnapshotFile, read_snapshot
@@ -118,12 +119,14 @@ class Exchange:
         self._keyring = await asyncio.to_thread(self._load_keys)
         store, snapshot = await asyncio.to_thread(Store, folder / STORE), SnapshotFile(folder)
         self._store = store
+        kept = await asyncio.to_thread(ProofStore, folder / FILE_NAME)
         try:
             await self.emergencies.open()
             self.roster.recall(await asyncio.to_thread(read_snapshot, folder, self._context.clock.now()))
             proofs = ProofKeeper(
                 topics=self._topics,
                 store=store,
+                proofs=kept,
                 sign=lambda document: encode_signed(document, self._keys.online),
                 site=self._keys.site,
                 journal=self._context.journal,
@@ -140,6 +143,7 @@ class Exchange:
             self._store = None
             self.emergencies.close()
             store.close()
+            kept.close()
             await self._write_snapshot(snapshot.end)
 
     async def _session(self, link: Link, proofs: ProofKeeper) -> None:

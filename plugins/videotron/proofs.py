@@ -1,14 +1,16 @@
-"""Proof of play: from a player's batches to `Played` facts, acknowledged only when the journal has them."""
+"""Proof of play on the hub: kept for ever as it came, then told to the journal, then acknowledged. In this order."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 
 from hub.api import Clock, Fact, Journal, Log, Played
 from plugins.videotron.broker import Link
 from plugins.videotron.complaints import Complaints
+from plugins.videotron.proof_doubts import Remark, proves, remark_on
+from plugins.videotron.proof_store import Forked, Kept, ProofStore, Stored
 from plugins.videotron.protocol import (
     Attack,
     Document,
@@ -17,13 +19,20 @@ from plugins.videotron.protocol import (
     ProofOfPlay,
     Refused,
     Topics,
+    WireError,
+    decode,
     decode_signed,
 )
-from plugins.videotron.protocol.envelope import parse
+from plugins.videotron.protocol.chain import Result, Segment, lost_before, segment_of
 from plugins.videotron.store import Given, Store
 
 MAX_WAITING = 100  # batches; more are dropped, for a player sends again until it is acknowledged
-AHEAD = timedelta(minutes=10)  # how far a player's clock may be ahead of the hub's
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    segment: Segment
+    body: bytes
 
 
 class ProofKeeper:
@@ -32,6 +41,7 @@ class ProofKeeper:
         *,
         topics: Topics,
         store: Store,
+        proofs: ProofStore,
         sign: Callable[[Document], bytes],
         site: str,
         journal: Journal,
@@ -41,68 +51,111 @@ class ProofKeeper:
     ) -> None:
         self._topics = topics
         self._store = store
+        self._proofs = proofs
         self._sign = sign
         self._site = site
         self._journal = journal
         self._complaints = complaints
         self._clock = clock
         self._log = log
-        self._waiting: asyncio.Queue[ProofOfPlay] = asyncio.Queue(MAX_WAITING)
+        self._waiting: asyncio.Queue[_Batch] = asyncio.Queue(MAX_WAITING)
 
     def take(self, player: str, payload: bytes, keys: Mapping[str, bytes]) -> None:
-        """Keep a batch of this player for `run`. Raises: WireError."""
+        """Keep a batch for `run`; `keys` are those with which this player may sign. Raises: WireError."""
         proof = decode_signed(ProofOfPlay, payload, keys)
         if proof.player != player:
             raise Refused(Attack.WRONG_AUDIENCE, f"it calls itself {proof.player}")
+        batch = _Batch(segment_of(proof), payload)
         if self._waiting.full():
-            self._log.warning("proof_was_dropped", player=proof.player, reason="too many are waiting")
+            self._log.warning("proof_was_dropped", player=player, reason="too many are waiting")
         else:
-            self._waiting.put_nowait(proof)
+            self._waiting.put_nowait(batch)
 
     async def run(self, link: Link) -> None:
-        """Record and acknowledge batches for one session with the broker. Raises: Disconnected."""
+        """Keep, record and acknowledge batches for one session with the broker. Raises: Disconnected."""
+        await self.complete()
         while True:
-            proof = await self._waiting.get()
-            seq = await self._record(proof)
-            ack = ProofAck(site=self._site, player=proof.player, chain=proof.chain, seq=seq, hash="0" * 64)
-            await link.publish(self._topics.control(proof.player), self._sign(ack), qos=0)
+            batch = await self._waiting.get()
+            for ack in await self._keep(batch):
+                await link.publish(self._topics.control(batch.segment.player), self._sign(ack), qos=0)
 
-    async def _record(self, proof: ProofOfPlay) -> int:
-        entries = [parse(ProofEntry, text) for text in proof.entries]
-        keys = [(entry.item, entry.cid) for entry in entries]
-        given = await asyncio.to_thread(self._store.given, proof.player, keys)
+    async def complete(self) -> None:
+        """Tell the journal of every envelope that is kept: also of those that a kill left untold."""
+        while envelopes := await asyncio.to_thread(self._proofs.to_journal):
+            for envelope in envelopes:
+                await asyncio.to_thread(self._proofs.journalled, envelope, await self._tell(envelope))
+
+    async def _keep(self, batch: _Batch) -> list[ProofAck]:
+        """Everything that is to be told to the player, in this order."""
+        segment = batch.segment
+        kept = await asyncio.to_thread(self._proofs.add, segment, batch.body, received_at=self._clock.now())
+        if isinstance(kept, Forked):
+            return self._answer_fork(segment, kept)
+        if kept.news:
+            self._name_holes(segment, kept)
+        await self.complete()
+        return [self._ack(segment, segment.last, segment.hashes[-1])]
+
+    def _answer_fork(self, segment: Segment, fork: Forked) -> list[ProofAck]:
+        """What both sides have, the player may forget. The second answer tells it what is kept here: a player whose
+        disk went back in time begins a new chain with the rest, and a player's copy gains nothing by it."""
+        text = f"proof of play {segment.chain}/{fork.seq} contradicts what was proved before (a fork)"
+        self._complaints.add(segment.player, text)
+        self._log.error("proof_was_forked", player=segment.player, chain=segment.chain, seq=fork.seq)
+        told = [fork.common, fork.head] if fork.common else [fork.head]
+        return [self._ack(segment, seq, digest) for seq, digest in told]
+
+    def _name_holes(self, segment: Segment, kept: Stored) -> None:
+        player, where = segment.player, f"{segment.chain}/{segment.first}"
+        if kept.missing:
+            first, last = kept.missing
+            text = f"{last - first + 1} entries before it never came ({first} to {last})"
+            self._complaints.add(player, f"proof of play {where}: {text}")
+        if kept.other_chain:
+            self._complaints.add(player, f"proof of play {where}: a new record; {kept.other_chain} is not continued")
+        if lost := sum(lost_before(entry.reason) for entry in segment.entries):
+            self._complaints.add(player, f"proof of play {where}: {lost} plays were lost on the player")
+
+    def _ack(self, segment: Segment, seq: int, digest: bytes) -> ProofAck:
+        return ProofAck(site=self._site, player=segment.player, chain=segment.chain, seq=seq, hash=digest.hex())
+
+    async def _tell(self, envelope: Kept) -> dict[int, Remark]:
+        """Record what was shown; returns what is to be remarked on, by number."""
+        try:
+            segment = segment_of(decode(ProofOfPlay, envelope.body))
+        except WireError as error:  # it was sound when it came: somebody changed the file
+            self._complaints.add(envelope.player, f"a kept proof of play cannot be read: {error}")
+            return {}
+        entries = [entry for entry in segment.entries if entry.seq >= envelope.fresh]
+        pairs = [(entry.item, entry.cid) for entry in entries]
+        given = await asyncio.to_thread(self._store.given, segment.player, pairs)
+        remarks: dict[int, Remark] = {}
         facts: list[tuple[str, Fact]] = []
         for entry in entries:
-            if reason := self._objection(entry, given.get((entry.item, entry.cid))):
-                self._complaints.add(proof.player, f"proof of play {proof.chain}/{entry.seq} refused: {reason}")
-            else:
-                facts.append(_fact(proof, entry, given[entry.item, entry.cid]))
-        new = await self._journal.record_many(facts) if facts else 0
-        self._log.debug("proof_was_recorded", player=proof.player, entries=len(proof.entries), new=new)
-        return entries[-1].seq
-
-    def _objection(self, entry: ProofEntry, given: Given | None) -> str:
-        """Why an entry proves nothing; it is acknowledged all the same, for sending it again would not help."""
-        if given is None:
-            return f"it was never given {entry.item} with file {entry.cid}"
-        if entry.started_at > self._clock.now() + AHEAD:
-            return f"it begins in the future ({_text(entry.started_at)}): the player's clock is wrong"
-        return ""
+            one = given.get((entry.item, entry.cid))
+            remark = remark_on(entry, one.sha256 if one else None, envelope.received_at)
+            if remark:
+                remarks[entry.seq] = remark
+                self._complaints.add(segment.player, f"proof of play {segment.chain}/{entry.seq}: {remark.text}")
+            if one and proves(entry, remark):
+                facts.append((journal_key(segment.player, segment.chain, entry.seq), _played(segment, entry, one)))
+        if facts:
+            await self._journal.record_many(facts)
+        return remarks
 
 
-def _fact(proof: ProofOfPlay, entry: ProofEntry, given: Given) -> tuple[str, Played]:
-    key = f"played/{proof.player}/{proof.chain}/{entry.seq}"
-    played = Played(
+def journal_key(player: str, chain: str, seq: int) -> str:
+    """The key of a play in the journal: of one width, so that text sorts as numbers do."""
+    return f"played/{player}/{chain}/{seq:016}"
+
+
+def _played(segment: Segment, entry: ProofEntry, given: Given) -> Played:
+    return Played(
         delivery=given.delivery,
         item=given.item,
-        destination=proof.player,
+        destination=segment.player,
         rendition=given.sha256,
         started_at=entry.started_at,
         seconds=entry.seconds,
-        complete=entry.result == "completed",
+        complete=entry.result == Result.COMPLETED,
     )
-    return key, played
-
-
-def _text(time: datetime) -> str:
-    return time.isoformat(timespec="seconds")

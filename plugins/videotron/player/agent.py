@@ -22,7 +22,7 @@ from plugins.videotron.player.library import Library
 from plugins.videotron.player.mpv import MpvGone, MpvRefused
 from plugins.videotron.player.playback import Clip, Play, Playback
 from plugins.videotron.player.ports import Clock, Log
-from plugins.videotron.player.proof import open_proof_log
+from plugins.videotron.player.proof import ProofLog
 from plugins.videotron.player.proving import Proving
 from plugins.videotron.player.rejections import Rejections
 from plugins.videotron.player.reporting import Reporting
@@ -89,7 +89,7 @@ class Agent:
             time=self.time,
             limits=Limits(file_bytes=limits.max_file_mb * MB, total_bytes=limits.max_total_mb * MB),
         )
-        self.proofs = open_proof_log(
+        self.proofs = ProofLog(
             state / "proof.db", boot=boot, keep=limits.max_proofs, set_aside=self._proofs_were_spoiled
         )
         self.fetching = Fetching(
@@ -102,7 +102,13 @@ class Agent:
         )
         self.library = Library(store=self.store, fetching=self.fetching, log=log)
         self.playback = Playback(
-            mpv=settings.mpv, screen=settings.screen, clock=clock, log=log, on_play=self._played, on_broken=self._broke
+            mpv=settings.mpv,
+            screen=settings.screen,
+            clock=clock,
+            log=log,
+            on_begin=self._began,
+            on_play=self._played,
+            on_broken=self._broke,
         )
         self.speaking = Speaking(
             player=player,
@@ -253,6 +259,9 @@ class Agent:
         return {topics.hub: 1, topics.keys: 1, **urgent, topics.unicast(player): 1}
 
     # --- what the screen and the disk bring
+
+    def _began(self, clip: Clip, started_at: datetime) -> None:
+        self.proving.began(clip, started_at)
 
     def _played(self, play: Play) -> None:
         self.proving.played(play)

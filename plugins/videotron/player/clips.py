@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
+
+from plugins.videotron.protocol.chain import Result
+
+__all__ = ["Clip", "Play", "Result"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,12 +19,9 @@ class Clip:
     path: Path
     item: str = ""  # "" = the fallback: shown, never proved
     sha256: str = ""
-
-
-class Result(StrEnum):
-    COMPLETED = "completed"  # to its own end
-    PARTIAL = "partial"  # cut by an order or a change, or mpv ended; `seconds` of it were seen
-    FAILED = "failed"  # the file could not be shown; nothing of it was seen
+    title: str = ""
+    epoch: int = 0  # of the manifest that it is shown by
+    manifest: int = 0  # its seq
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,15 @@ class Library:
     def clips(self, loop: tuple[Entry, ...], *, version: tuple[int, int]) -> tuple[Clip, ...]:
         """The loop as mpv plays it; `version` of the manifest goes into the proofs."""
         return tuple(
-            Clip(key=entry.key, path=self._store.path(entry.sha256), item=entry.item, sha256=entry.sha256)
+            Clip(
+                key=entry.key,
+                path=self._store.path(entry.sha256),
+                item=entry.item,
+                sha256=entry.sha256,
+                title=entry.title,
+                epoch=version[0],
+                manifest=version[1],
+            )
             for entry in loop
         )
 

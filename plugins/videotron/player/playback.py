@@ -49,6 +49,7 @@ class Playback:
         screen: ScreenSettings,
         clock: Clock,
         log: Log,
+        on_begin: Callable[[Clip, datetime], None],
         on_play: Callable[[Play], None],
         on_broken: Callable[[Clip], None],
         connectors: Path = display.DRM,
@@ -58,6 +59,7 @@ class Playback:
         self._clock = clock
         self._log = log
         self._connectors = connectors
+        self._on_begin = on_begin
         self._on_play = on_play
         self._on_broken = on_broken
         self._audience = Audience(
@@ -282,7 +284,9 @@ class Playback:
         if play.clip.item:
             self._on_play(play)
 
-    def _picture_came(self, clip: Clip) -> None:
+    def _picture_came(self, clip: Clip, at: datetime) -> None:
+        if clip.item:
+            self._on_begin(clip, at)
         self._faults.back(self._clock.monotonic())
         self.first_picture.set()
 

@@ -43,7 +43,7 @@ class Audience:
 
     on_play: Callable[[Play], None]
     on_broken: Callable[[Clip], None]
-    on_first_picture: Callable[[Clip], None]
+    on_first_picture: Callable[[Clip, datetime], None]
     on_vitals: Callable[[Projector], None]
 
 
@@ -205,7 +205,7 @@ class Projector:
             showing.started_at, showing.began = self._clock.now(), self._clock.monotonic()
             self.progress.began(showing.began)
             self.first_picture.set()
-            self._audience.on_first_picture(showing.clip)
+            self._audience.on_first_picture(showing.clip, showing.started_at)
 
     async def _check_output(self, event: MpvEvent) -> None:
         """Without a screen no film can be shown: that is not the film's fault."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ import pytest
 import structlog
 
 from plugins.videotron.player.agent import SystemClock
-from plugins.videotron.player.fallback import fallback_clip
 from plugins.videotron.player.command import command_line
+from plugins.videotron.player.fallback import fallback_clip
 from plugins.videotron.player.playback import Clip, Play, Playback, Result
 from plugins.videotron.player.settings import MpvSettings, PlayerSettings, ScreenSettings
 
@@ -27,6 +27,7 @@ class Stage:
     """A playback and what it told."""
 
     def __init__(self) -> None:
+        self.begun: list[tuple[Clip, datetime]] = []
         self.plays: asyncio.Queue[Play] = asyncio.Queue()
         self.broken: asyncio.Queue[Clip] = asyncio.Queue()
         self.playback = Playback(
@@ -34,6 +35,7 @@ class Stage:
             screen=SCREEN,
             clock=SystemClock(),
             log=structlog.get_logger(),
+            on_begin=lambda clip, at: self.begun.append((clip, at)),
             on_play=self.plays.put_nowait,
             on_broken=self.broken.put_nowait,
         )
@@ -60,6 +62,14 @@ async def test_one_film_follows_another_without_a_gap(films: Any) -> None:
     for before, after in itertools.pairwise(plays):
         gap = after.started_at - before.started_at - timedelta(seconds=before.seconds)
         assert gap < timedelta(seconds=0.2)  # measured 0.01 on a quiet machine
+
+
+async def test_a_beginning_is_told_at_the_first_picture_with_the_time_that_its_play_will_have(films: Any) -> None:
+    stage = Stage()
+    async with stage.showing(clip(films["red"].path, "red")):
+        play = await stage.plays.get()
+
+    assert stage.begun[0] == (play.clip, play.started_at)
 
 
 async def test_a_change_of_what_comes_next_does_not_disturb_the_film_on_the_screen(films: Any) -> None:

@@ -229,17 +229,18 @@ async def test_proofs_are_sent_again_until_the_hub_acknowledges_them(hub: Any, f
     await hub.serve(films["red"])
     await hub.manifest(1, films["red"].entry(FIRST))
     async with start_agent():
-        await hub.until(lambda: len(hub.played(FIRST)) >= 2)
-    unacknowledged = {(p.boot, e.seq) for p in hub.proofs for e in p.entries}
+        await hub.until(lambda: hub.played(FIRST))
+    unacknowledged = hub.played(FIRST)
     hub.proofs.clear()
 
     hub.acknowledging = True
-    async with start_agent() as agent:
-        await hub.until(lambda: unacknowledged <= {(p.boot, e.seq) for p in hub.proofs for e in p.entries})
-        first_boot = hub.proofs[0].boot
-        await hub.until(lambda: any(p.boot != first_boot for p in hub.proofs))
+    async with start_agent():
+        await hub.until(lambda: len({entry.boot for entry in hub.played(FIRST)}) == 2)
 
-    assert agent.settings.player == hub.proofs[0].player
+    found = hub.played(FIRST)
+    assert found[: len(unacknowledged)] == unacknowledged
+    assert [entry.seq for entry in found] == list(range(1, len(found) + 1))
+    assert (found[0].title, found[0].epoch, found[0].manifest) == (films["red"].entry(FIRST).title, 1, 1)
 
 
 async def test_reports_again_when_the_hub_started_anew(hub: Any, films: Any, start_agent: Any) -> None:
