@@ -13,7 +13,7 @@ from datetime import timedelta
 from hub.api import CurrentDelivery, ItemNumber, ItemState, JournalEntry, PluginContext, Refused
 from plugins.videotron.keyring import Keyring
 from plugins.videotron.overrides import DATABASE, InForce, Overrides, Wish, signer_of
-from plugins.videotron.protocol import Mode
+from plugins.videotron.protocol import Mode, Override
 from plugins.videotron.reckoning import Reckoning, Row, is_final
 from plugins.videotron.settings import VideotronSettings
 from plugins.videotron.standing import Change, Player, Stand, change, standing
@@ -62,6 +62,11 @@ class Emergencies:
     def ready(self) -> bool:
         """Whether orders can be taken: what was ordered before is known, and there is a key to sign with."""
         return self._overrides is not None and self._keyring() is not None
+
+    @property
+    def in_force(self) -> Mapping[str, Override]:
+        """What each player is told, by player."""
+        return {player: one.override for player, one in self._all_told().items()}
 
     def documents(self) -> Mapping[str, bytes]:
         """What each player is told above its schedule, as signed."""

@@ -16,6 +16,7 @@ from hub.api import CurrentDelivery, Delivered, DeliveryState, HubError, ItemNum
 from plugins.videotron.announcing import Announcer
 from plugins.videotron.broker import Broker, Disconnected, Link
 from plugins.videotron.complaints import Complaints
+from plugins.videotron.condition import Conditions, Duty
 from plugins.videotron.contents import Content, Library
 from plugins.videotron.emergencies import Emergencies
 from plugins.videotron.intray import Intray, KeyOf
@@ -24,12 +25,12 @@ from plugins.videotron.keyring import Keyring, load
 from plugins.videotron.links import Links
 from plugins.videotron.manifests import Programme, programme, to_show
 from plugins.videotron.offers import offers
-from plugins.videotron.proof_store import FILE_NAME, ProofStore
 from plugins.videotron.proofs import ProofKeeper
 from plugins.videotron.protocol import HubState, PlayerState, Screen, Topics, cid_of, encode_signed
-from plugins.videotron.roster import Roster, SnapshotFile, read_snapshot
+from plugins.videotron.roster import Roster
 from plugins.videotron.sender import Pace, Sender
 from plugins.videotron.settings import VideotronSettings, keys_folder
+from plugins.videotron.snapshot import SnapshotFile, read_snapshot
 from plugins.videotron.standing import Player
 from plugins.videotron.store import Issued, Store, Wish
 
@@ -67,6 +68,7 @@ class Exchange:
         self.roster = Roster(
             settings.screens, silent_after=timedelta(seconds=settings.silent_after_s), clock=context.clock
         )
+        self.conditions = Conditions(self.roster, translate=context.translate, clock=context.clock)
         self.links = Links(settings.screens, zone_of=lambda player: context.zone, clock=context.clock)
         self.sender = Sender(
             topics=self._topics,
@@ -119,14 +121,12 @@ class Exchange:
         self._keyring = await asyncio.to_thread(self._load_keys)
         store, snapshot = await asyncio.to_thread(Store, folder / STORE), SnapshotFile(folder)
         self._store = store
-        kept = await asyncio.to_thread(ProofStore, folder / FILE_NAME)
         try:
             await self.emergencies.open()
             self.roster.recall(await asyncio.to_thread(read_snapshot, folder, self._context.clock.now()))
             proofs = ProofKeeper(
                 topics=self._topics,
                 store=store,
-                proofs=kept,
                 sign=lambda document: encode_signed(document, self._keys.online),
                 site=self._keys.site,
                 journal=self._context.journal,
@@ -143,7 +143,6 @@ class Exchange:
             self._store = None
             self.emergencies.close()
             store.close()
-            kept.close()
             await self._write_snapshot(snapshot.end)
 
     async def _session(self, link: Link, proofs: ProofKeeper) -> None:
@@ -380,23 +379,30 @@ class Exchange:
             await asyncio.sleep(SNAPSHOT_EVERY_S)
 
     async def _write_snapshot(self, write: Callable[[datetime, list[dict[str, Any]]], None]) -> None:
-        seqs = {player: issued.manifest.seq for player, issued in self._issued.items()}
         self._receiving = self.sender.progress()
-        rows = self.roster.snapshot(seqs=seqs, wanted=self._wanted, progress=self._receiving)
+        rows = self.conditions.rows(self._duties(), progress=self._receiving, truths={})
         try:
             await asyncio.to_thread(write, self._context.clock.now(), rows)
         except OSError as error:  # a full disk must not stop the transfers; the next turn tries again
             self._log.warning("snapshot_was_not_written", reason=str(error))
 
-    def details(self) -> dict[str, Any]:
-        """By screen: how its player is, in a few words."""
-        fetching = self.sender.fetching()
-        return {player: self._detail(player, fetching.get(player, 0)) for player in sorted(self._settings.screens)}
+    def details(self) -> dict[str, str]:
+        """By screen: how it is, in a few words."""
+        return self.conditions.details(self._duties(), {})
 
-    def _detail(self, player: str, fetching: int) -> str:
-        last = self.roster.last_seen(player)
-        heard = (
-            "online" if self.roster.online(player) else f"offline, last heard {last:%Y-%m-%d %H:%M} UTC" if last else ""
-        )
-        parts = [heard or "never heard", f"fetching {fetching}" if fetching else "", *self.roster.errors(player)]
-        return "; ".join(part for part in parts if part)
+    def troubles(self) -> list[str]:
+        """What is wrong with the screens, a sentence each."""
+        return self.conditions.troubles(self._duties(), {})
+
+    def _duties(self) -> dict[str, Duty]:
+        keyset = self._keyring.keyset.version if self._keyring else 0
+        above = self.emergencies.in_force
+        return {
+            player: Duty(
+                manifest=issued.manifest,
+                keyset=keyset,
+                override=above[player].counter if player in above else 0,
+                titles={film.item: film.title for film in above[player].films} if player in above else {},
+            )
+            for player, issued in self._issued.items()
+        }

@@ -86,10 +86,11 @@ class Intray:
             self._log.info("content_was_fetched", player=player, cid=cid)
 
     def _take_state(self, player: str, message: Message) -> None:
-        state = decode_signed(PlayerState, message.payload, self._keys_of(player))
+        keys = self._keys_of(player)
+        state = decode_signed(PlayerState, message.payload, keys)
         if state.player != player:
             raise Refused(Attack.WRONG_AUDIENCE, f"it calls itself {state.player}")
-        if self._roster.on_state(player, state, retained=message.retained):
+        if self._roster.on_state(player, state, retained=message.retained, key=next(iter(keys))):
             self._heard(player, state)
 
     def _keys_of(self, player: str) -> dict[str, bytes]:

@@ -161,12 +161,7 @@ class VideotronPlugin:
         exchange, troubles = self._exchange, []
         if not self._settings.screens:
             troubles.append("no screen is configured")
-        if offline := exchange.roster.offline():
-            troubles.append(
-                f"{len(offline)} of {_players(len(self._settings.screens))} not heard: {', '.join(offline)}"
-            )
-        if ill := [player for player in self._settings.screens if exchange.roster.errors(player)]:
-            troubles.append(f"trouble at {', '.join(sorted(ill))}")
+        troubles += exchange.troubles()
         if exchange.lost:
             troubles.append(f"a file to show is lost: {', '.join(sorted(exchange.lost))}; order siarhub retry for each")
         if exchange.broker.refused:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,6 @@ from plugins.videotron import plugin as plugin_module
 from plugins.videotron.commands import videotron
 from plugins.videotron.keyring import make
 from plugins.videotron.plugin import VideotronPlugin
-from plugins.videotron.roster import unheard, write_snapshot
 from plugins.videotron.settings import BrokerSettings, ScreenSettings, VideotronSettings
 
 SCREENS = {
@@ -154,38 +152,6 @@ class Commands:
 
     def state_dir(self, plugin: str) -> Path:
         return self.folder
-
-
-def test_players_shows_who_is_dark_and_exits_with_1(tmp_path):
-    row = unheard("gate-1", SCREENS["gate-1"]) | {"wanted": 2, "errors": ["disk full"]}
-    gone = unheard("hall-1", SCREENS["hall-1"]) | {"last_seen": "2026-11-22T04:00:00.123456+00:00"}
-    write_snapshot(tmp_path, datetime.now(UTC), [row, gone])
-
-    result = CliRunner().invoke(videotron, ["players"], obj=Commands(tmp_path))
-    as_json = CliRunner().invoke(videotron, ["players", "--json"], obj=Commands(tmp_path))
-
-    assert result.exit_code == 1
-    assert all(part in result.output for part in ("gate-1", "NEVER HEARD", "holds 0 of 2", "disk full"))
-    assert "OFFLINE since 2026-11-22 12:00:00" in result.output  # the people's time
-    assert json.loads(as_json.output)[0]["player"] == "gate-1"
-
-
-def test_players_lists_a_configured_screen_before_the_hub_has_written_of_it(tmp_path):
-    result = CliRunner().invoke(videotron, ["players"], obj=Commands(tmp_path))
-    rows = json.loads(CliRunner().invoke(videotron, ["players", "--json"], obj=Commands(tmp_path)).output)
-
-    assert result.exit_code == 1
-    assert result.output.count("NEVER HEARD") == 2
-    assert [(row["player"], row["width"], row["online"]) for row in rows] == [
-        ("gate-1", 768, False),
-        ("hall-1", 64, False),
-    ]
-
-
-def test_players_without_a_screen_says_where_to_name_them(tmp_path):
-    result = CliRunner().invoke(videotron, ["players"], obj=Commands(tmp_path, VideotronSettings()))
-
-    assert "[plugins.videotron.screens.<id>]" in result.output
 
 
 def test_the_acl_is_printed_for_the_configured_screens(tmp_path):
