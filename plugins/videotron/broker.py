@@ -17,16 +17,17 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from hub.api import Clock, Log
-from plugins.videotron.mqtt import AT_ONCE, next_message, paho_of, write_at_once
+from plugins.videotron.mqtt import AT_ONCE, bounded_queue, limits_of, next_message, paho_of, write_at_once
 from plugins.videotron.protocol import MAX_DOCUMENT_BYTES, Topics
 from plugins.videotron.settings import BrokerSettings
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 LASTING_S = 5.0  # a session that held so long was a good one: the next pause is short again
 CONNECT_WITHIN_S, DISCONNECT_WITHIN_S = 10.0, 3.0
+FRAME_ROOM = 512  # header, topic and properties of a message, beside its payload
 ACKNOWLEDGED_WITHIN_S = 60.0  # long: behind eight blocks on a poor uplink
 BLOCK_EXPIRY_S = 120
-MAX_INCOMING = 2000  # beyond it messages are dropped; states come again, proofs are sent until acknowledged
+MOST_WAITING_BYTES = 32 << 20  # beyond it messages are dropped; states come again, proofs are sent until acknowledged
 
 
 class HubStateText(Protocol):
@@ -59,10 +60,17 @@ class Link:
     _deadlines: set[asyncio.Timeout] = field(default_factory=set)
     _on_their_way: set[int] = field(default_factory=set)  # message ids of blocks that the broker has not acknowledged
     _ended: bool = False
-    largest: int | None = None  # message that the broker takes, by its CONNACK
+    largest: int | None = None  # message that the broker takes
+    too_large: str = ""  # what was not sent
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Returns when the broker has it (QoS 1), which says nothing about any receiver."""
+        """Returns when the broker has it (QoS 1), which says nothing about any receiver.
+
+        What is larger than the broker takes is not sent: it would end the session, again and again.
+        """
+        if self.largest is not None and len(payload) + FRAME_ROOM > self.largest:
+            self.too_large = f"{topic}: {len(payload)} bytes"
+            return
         async with self._while_it_lasts():
             await self._client.publish(topic, payload, qos=qos, retain=retain, timeout=math.inf)
 
@@ -127,16 +135,42 @@ class Broker:
     """Keeps a session with the broker, for ever: `link` is the present one, None while there is none."""
 
     def __init__(
-        self, *, settings: BrokerSettings, topics: Topics, hub_state: HubStateText, clock: Clock, log: Log
+        self,
+        *,
+        settings: BrokerSettings,
+        topics: Topics,
+        hub_state: HubStateText,
+        clock: Clock,
+        log: Log,
+        block_bytes: int = 0,
+        admit: Callable[[str, int], bool] | None = None,
     ) -> None:
         self._settings = settings
         self._topics = topics
         self._hub_state = hub_state
         self._clock = clock
         self._log = log
+        self._block_bytes = block_bytes
+        self._admit = admit
         self.link: Link | None = None
         self.trouble = "not connected yet"
         self.refused = ""  # the last publish that the broker refused, for health
+
+    @property
+    def too_small(self) -> str:
+        """Why this broker cannot carry what we send, and what to do; "" when it can."""
+        link = self.link
+        if link is None or link.largest is None:
+            return ""
+        if self._block_bytes + FRAME_ROOM > link.largest:
+            fits = (link.largest - FRAME_ROOM) // 1024 * 1024
+            return (
+                f"it takes messages of {link.largest} bytes and blocks have {self._block_bytes}: set"
+                f" plugins.videotron.block_bytes = {fits}, or raise its limit (max_packet_size in mosquitto.conf)"
+            )
+        if link.too_large:
+            return f"it takes messages of {link.largest} bytes; not sent: {link.too_large}; raise its limit"
+        return ""
 
     async def run(self, session: Callable[[Link], Awaitable[None]]) -> None:
         """Connect, run `session`, and begin again after any loss of the connection. Never returns."""
@@ -155,9 +189,11 @@ class Broker:
     async def _one_session(self, session: Callable[[Link], Awaitable[None]]) -> None:
         password = await asyncio.to_thread(self._settings.secret)
         client = self._client(password)
+        limits = limits_of(client)
         async with asyncio.timeout(CONNECT_WITHIN_S):
             await client.__aenter__()
-        link = Link(client, asyncio.Semaphore(self._settings.in_flight))
+        slots = max(1, min(self._settings.in_flight, limits.receive_maximum // 2))  # the rest is for what is no block
+        link = Link(client, asyncio.Semaphore(slots), largest=limits.largest)
         try:
             client.pending_calls_threshold = 1000  # the slots bound it; the warning would be noise
             write_at_once(client)
@@ -195,7 +231,7 @@ class Broker:
             keepalive=settings.keepalive_s,
             socket_options=AT_ONCE,
             max_inflight_messages=settings.in_flight + 8,  # what is no block must not wait behind blocks
-            max_queued_incoming_messages=MAX_INCOMING,
+            queue_type=bounded_queue(MOST_WAITING_BYTES, self._admit),
         )
 
     def _watch_acknowledgements(self, client: aiomqtt.Client, link: Link) -> None:

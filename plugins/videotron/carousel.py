@@ -22,6 +22,7 @@ FLUSH_AGAIN_S = 1.0
 GROUP_SHARE = 0.2
 AT_LEAST = 2  # blocks of each content may be on their way, however many of others are
 LOOK_EVERY_S = 1.0
+STRAGGLER, MORE = 0.3, 1.5  # of the hold-off: how long to wait after each newcomer, and at most in all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,8 @@ class Needer:
 class Carousel:
     """The transfer of one content of `blocks` blocks to all players that lack some of it.
 
-    `hold_off_s` after the first of them the sending begins; at once when all of `expected` have reported.
+    The sending begins `hold_off_s` after the first of them; a little later while more come; at once when all of
+    `expected` have reported.
     """
 
     def __init__(self, *, blocks: int, window: int, hold_off_s: float, expected: Collection[str] = ()) -> None:
@@ -96,7 +98,7 @@ class Carousel:
         self._needers: dict[str, Needer] = {}
         self._cursor = 0
         self._group_last = _fresh_sequence()
-        self._begins_at = 0.0
+        self._begins_at = self._begins_by = 0.0
         self._flush_at: float | None = None
         self._queue: list[Send] = []  # the same block, or the flush markers, to a few players one after the other
 
@@ -180,7 +182,9 @@ class Carousel:
     def _welcome(self, player: str, report: Report, now: float, pipe: Pipe) -> Needer:
         self.forget(player)
         if not self._needers:
-            self._begins_at = now + self._hold_off_s
+            self._begins_at, self._begins_by = now + self._hold_off_s, now + MORE * self._hold_off_s
+        elif now < self._begins_at:
+            self._begins_at = min(self._begins_by, max(self._begins_at, now + STRAGGLER * self._hold_off_s))
         sequence = _fresh_sequence()
         needer = Needer(
             boot=report.boot,

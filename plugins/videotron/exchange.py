@@ -19,12 +19,14 @@ from plugins.videotron.complaints import Complaints
 from plugins.videotron.condition import Conditions, Duty
 from plugins.videotron.contents import Content, Library
 from plugins.videotron.emergencies import Emergencies
+from plugins.videotron.floodgate import Floodgate
 from plugins.videotron.intray import Intray, KeyOf
 from plugins.videotron.keyfiles import KeysMissing
 from plugins.videotron.keyring import Keyring, load
 from plugins.videotron.links import Links
 from plugins.videotron.manifests import Programme, programme, to_show
 from plugins.videotron.offers import offers
+from plugins.videotron.proof_store import FILE_NAME, ProofStore
 from plugins.videotron.proofs import ProofKeeper
 from plugins.videotron.protocol import HubState, PlayerState, Screen, Topics, cid_of, encode_signed
 from plugins.videotron.roster import Roster
@@ -85,6 +87,8 @@ class Exchange:
             settings=settings.broker,
             topics=self._topics,
             hub_state=self._hub_state,
+            block_bytes=settings.block_bytes,
+            admit=Floodgate(namespace=settings.namespace, complaints=self.complaints, clock=context.clock).admit,
             clock=context.clock,
             log=context.log,
         )
@@ -121,12 +125,14 @@ class Exchange:
         self._keyring = await asyncio.to_thread(self._load_keys)
         store, snapshot = await asyncio.to_thread(Store, folder / STORE), SnapshotFile(folder)
         self._store = store
+        kept = await asyncio.to_thread(ProofStore, folder / FILE_NAME)
         try:
             await self.emergencies.open()
             self.roster.recall(await asyncio.to_thread(read_snapshot, folder, self._context.clock.now()))
             proofs = ProofKeeper(
                 topics=self._topics,
                 store=store,
+                proofs=kept,
                 sign=lambda document: encode_signed(document, self._keys.online),
                 site=self._keys.site,
                 journal=self._context.journal,
@@ -143,6 +149,7 @@ class Exchange:
             self._store = None
             self.emergencies.close()
             store.close()
+            kept.close()
             await self._write_snapshot(snapshot.end)
 
     async def _session(self, link: Link, proofs: ProofKeeper) -> None:

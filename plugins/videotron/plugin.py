@@ -150,7 +150,9 @@ class VideotronPlugin:
         if exchange.broker.link is None:
             summary = f"no connection to the broker: {exchange.broker.trouble}"
             return Health(state=HealthState.DOWN, summary=summary, details=details)
-        if exchange.broker.refused:
+        if exchange.broker.too_small:
+            details["broker"] = exchange.broker.too_small
+        elif exchange.broker.refused:
             details["broker"] = f"it refused {exchange.broker.refused}; make its acl_file anew"
         troubles = self._troubles()
         state = HealthState.DEGRADED if troubles else HealthState.OK
@@ -164,6 +166,8 @@ class VideotronPlugin:
         troubles += exchange.troubles()
         if exchange.lost:
             troubles.append(f"a file to show is lost: {', '.join(sorted(exchange.lost))}; order siarhub retry for each")
+        if exchange.broker.too_small:
+            troubles.append("the broker cannot carry what is sent to the screens")
         if exchange.broker.refused:
             troubles.append("the broker refused something")
         if refused := sorted(exchange.complaints.recent()):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hub.api import Clock, Log
-from plugins.videotron.broker import Link
+from plugins.videotron.broker import FRAME_ROOM, Link
 from plugins.videotron.bucket import Bucket
 from plugins.videotron.carousel import Carousel, Send
 from plugins.videotron.contents import Content, ReadAhead
@@ -17,7 +17,6 @@ from plugins.videotron.protocol import FLUSH_INDEX, Block, Report, Topics, encod
 from plugins.videotron.streams import Pipe
 
 URGENT_HOLD_OFF_S = 0.2
-FRAME_ROOM = 512  # header, topic and properties of the message around a block
 
 
 class Rules(Protocol):

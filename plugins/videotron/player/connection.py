@@ -13,7 +13,7 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from plugins.videotron.mqtt import AT_ONCE, next_message, paho_of, write_at_once
+from plugins.videotron.mqtt import AT_ONCE, bounded_queue, next_message, paho_of, take_without_copies, write_at_once
 from plugins.videotron.player.cancelling import never_losing_a_cancellation
 from plugins.videotron.player.ports import Log
 from plugins.videotron.player.settings import BrokerSettings, TlsSettings, password_of
@@ -22,6 +22,7 @@ from plugins.videotron.protocol import MAX_BLOCK_BYTES
 LONGEST_BACKOFF_S = 30.0
 WILL_DELAY_S = 30
 GOODBYE_WITHIN_S = 1.0
+MOST_WAITING_BYTES = 64 << 20  # more is no hub's: a broker that sends it is out of order
 
 
 class Listener(Protocol):
@@ -68,6 +69,8 @@ class Connection:
 
     async def subscribe_to(self, topics: dict[str, int]) -> None:
         """Be subscribed to these topics (with their QoS) and no others; without a connection it waits for the next."""
+        if topics.keys() == self._subscribed and not self._of_before:
+            return
         async with self._sending:
             client = self._client
             if client is None:
@@ -109,6 +112,7 @@ class Connection:
             stack.push_async_exit(client)
             _acknowledge_by_hand(client)
             write_at_once(client)
+            take_without_copies(client, ending=b"/b")  # blocks
             self._of_before |= self._subscribed
             self._client, self._new_session, self._subscribed = client, False, set()
             self._down.clear()
@@ -128,7 +132,7 @@ class Connection:
     async def _consume(self, client: aiomqtt.Client, listener: Listener) -> None:
         while True:
             message = await next_message(client)
-            payload = message.payload if isinstance(message.payload, bytes) else b""
+            payload: Any = message.payload  # of a block: the memory that it came in
             await listener.take(str(message.topic), payload)
             _acknowledge(client, message)
 
@@ -173,6 +177,7 @@ class Connection:
             will=aiomqtt.Will(topic, payload(), qos=1, retain=True, properties=later),
             keepalive=settings.keepalive_s,
             socket_options=AT_ONCE,
+            queue_type=bounded_queue(MOST_WAITING_BYTES),
             tls_context=_tls(settings.tls) if settings.tls else None,
             timeout=10,
         )

@@ -30,7 +30,7 @@ REPORT_IDLE_S = 2.0
 REPORT_AT_LEAST_S = 0.05  # between two that only flush markers ask for
 RETRY_S = 30.0
 RATE_OVER_S = 30.0
-QUICK_S = 0.005
+QUICK_S = 0.02
 THREADS_FOR_S = 10.0
 
 
@@ -115,6 +115,11 @@ class Fetching:
     def troubles(self) -> list[str]:
         return [f.trouble for f in self._fetches.values() if f.trouble]
 
+    @property
+    def held(self) -> int:
+        """Blocks that are here of what is being fetched."""
+        return sum(fetch.part.have.bit_count() for fetch in self._fetches.values() if fetch.part is not None)
+
     async def want(self, files: Mapping[str, File]) -> None:
         """Fetch these and no others; what is already here of one that left stays on the disk until it is swept."""
         async with self._disk:
@@ -159,6 +164,12 @@ class Fetching:
         for fetch in list(self._fetches.values()):
             if fetch.trouble and fetch.blocks is not None and self._clock.monotonic() >= fetch.retry_at:
                 await self._open(fetch)
+
+    @property
+    def due(self) -> bool:
+        """Whether a report should be sent now."""
+        tick = self._clock.monotonic()
+        return any(fetch.part is not None and fetch.is_due(tick) for fetch in self._fetches.values())
 
     def due_reports(self) -> Iterable[tuple[str, Report]]:
         """The reports to send now, by content id."""

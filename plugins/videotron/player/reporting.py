@@ -39,10 +39,12 @@ class Reporting:
         self._said = asyncio.Event()
         self._done: deque[tuple[str, Report]] = deque()
         self._turn = asyncio.Lock()
+        self._wanted: frozenset[str] = frozenset()  # when it was last subscribed to
 
     def wake(self) -> None:
-        """Something came: a report may be due."""
-        self._news.set()
+        """Something came: a report may be due, or something else be wanted."""
+        if self._fetching.due or self._fetching.wanted != self._wanted:
+            self._news.set()
 
     def done(self, sha256: str, report: Report) -> None:
         """A film is whole: tell the hub, until the broker has it."""
@@ -72,6 +74,7 @@ class Reporting:
 
     async def _speak(self) -> None:
         async with self._turn:
+            self._wanted = self._fetching.wanted
             await self._connection.subscribe_to({**self._others(), **self._of_files()})
             for cid, report in list(self._fetching.due_reports()):
                 self._connection.say(self._topic(cid), encode_report(report))
@@ -87,4 +90,4 @@ class Reporting:
 
     def _of_files(self) -> dict[str, int]:
         topics = self._topics
-        return {topic: 1 for cid in self._fetching.wanted for topic in (topics.block_list(cid), topics.group(cid))}
+        return {topic: 1 for cid in self._wanted for topic in (topics.block_list(cid), topics.group(cid))}

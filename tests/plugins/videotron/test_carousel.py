@@ -36,7 +36,27 @@ def test_players_that_come_within_the_hold_off_share_one_upload():
     for player, at in (("a", 0), ("b", 0.5), ("c", 0.9)):
         carousel.report(player, report(4), now=at, pipe=Pipe())
 
-    assert [(send.player, send.index) for send in sends(carousel, 1)] == [(None, 0), (None, 1), (None, 2), (None, 3)]
+    assert sends(carousel, 1.1) == []  # the last one came only just now: more may be on their way
+    assert [(send.player, send.index) for send in sends(carousel, 1.2)] == [(None, 0), (None, 1), (None, 2), (None, 3)]
+
+
+def test_newcomers_put_the_sending_off_for_half_as_long_again_at_most():
+    carousel = Carousel(blocks=1, window=10, hold_off_s=1)
+    for number in range(20):
+        carousel.report(f"p{number}", report(1), now=number * 0.09, pipe=Pipe())
+
+    assert [send.index for send in sends(carousel, 1.5)] == [0]
+
+
+def test_nobody_waits_when_all_that_lack_a_file_have_reported():
+    carousel = Carousel(blocks=1, window=10, hold_off_s=1, expected=["a", "b", "c"])
+    carousel.report("a", report(1), now=0, pipe=Pipe())
+    carousel.report("b", report(1), now=0, pipe=Pipe())
+    assert sends(carousel, 0) == []
+
+    carousel.report("c", report(1, 1, flags=ReportFlag.DONE), now=0.1, pipe=Pipe())
+
+    assert [send.index for send in sends(carousel, 0.1)] == [0]
 
 
 def test_a_block_that_few_lack_goes_to_each_of_them_alone():
