@@ -90,8 +90,7 @@ class Trusted:
     @property
     def manifest(self) -> Manifest | None:
         """The manifest to follow, expired or not; None when there is none of the present epoch."""
-        keyset = self.keyset
-        return self._manifest if self._manifest and keyset and self._manifest.epoch == keyset.epoch else None
+        return judge.in_force(self._trust, self._manifest) if self._manifest and self._trust else None
 
     @property
     def version(self) -> tuple[int, int]:
