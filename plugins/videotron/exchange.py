@@ -27,7 +27,6 @@ from plugins.videotron.links import Links
 from plugins.videotron.manifests import Programme, programme, to_show
 from plugins.videotron.offers import offers
 from plugins.videotron.proof_store import FILE_NAME, ProofStore
-from plugins.videotron.proof_store import FILE_NAME, ProofStore
 from plugins.videotron.proofs import ProofKeeper
 from plugins.videotron.protocol import HubState, PlayerState, Screen, Topics, cid_of, encode_signed
 from plugins.videotron.roster import Roster
