@@ -18,6 +18,14 @@ class CommandContext(Protocol):
         """The folder under which people's folders stand."""
 
     @property
+    def drop_folder(self) -> Path:
+        """The watched folder, into which approved content is dropped."""
+
+    @property
+    def caller(self) -> str:
+        """Who runs this command: the login name, and the one behind sudo."""
+
+    @property
     def zone(self) -> ZoneInfo:
         """The people's time zone."""
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from hub import control, settings
+from hub import control, settings, vouching
 from hub.api import Fact, HubError, Outcome, PluginSettings
 from hub.ledger import facts as journal
 from hub.ledger.database import open_for_reading
@@ -50,6 +50,14 @@ class Context:
     @property
     def root(self) -> Path:
         return self.all_settings.hub.root
+
+    @property
+    def drop_folder(self) -> Path:
+        return self.root / self.all_settings.folders.approved
+
+    @property
+    def caller(self) -> str:
+        return vouching.caller()
 
     @property
     def zone(self) -> ZoneInfo:

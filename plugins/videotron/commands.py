@@ -11,6 +11,7 @@ import click
 from hub.api.cli import CommandContext
 from plugins.videotron.accounts import acl as acl_text
 from plugins.videotron.accounts import give_to_broker, write_accounts
+from plugins.videotron.commands_emergency import blackout, clear, emergency
 from plugins.videotron.commands_enrol import enrol, enrolments, revoke
 from plugins.videotron.commands_keys import keys
 from plugins.videotron.commands_players import players
@@ -31,6 +32,9 @@ videotron.add_command(enrolments)
 videotron.add_command(verify_proof)
 videotron.add_command(preview)
 videotron.add_command(players)
+videotron.add_command(emergency)
+videotron.add_command(blackout)
+videotron.add_command(clear)
 
 
 @videotron.command()

@@ -42,6 +42,7 @@ class Row:
             "mode": wish.mode.value,
             "template": wish.template,
             "item": wish.item or None,
+            "reference": wish.reference or None,
             "until": wish.until.isoformat() if wish.until else None,
             "who": wish.who,
             "why": wish.why,

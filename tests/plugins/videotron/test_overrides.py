@@ -1,0 +1,118 @@
+"""Orders above the schedule and what players were told of them: kept, counted, signed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hub.api import ItemNumber
+from plugins.videotron.keyring import Keyring, make
+from plugins.videotron.overrides import DATABASE, Overrides, Wish, signer_of
+from plugins.videotron.protocol import Mode, Override, Standby, cid_of, decode_signed, key_id
+from plugins.videotron.standing import Change, Player, Stand, change, standing
+
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+SHA = "a" * 64
+FILM = Standby(cid=cid_of(SHA), sha256=SHA, size=10, seconds=1.0, item="IP-2026-11-0001", title="Banjir")
+GONE = Player(online=False, last_seen=None, state=None, manifest=None)
+
+
+@pytest.fixture
+def keyring(tmp_path: Path) -> Keyring:
+    return make(tmp_path / "keys", "an-office", now=NOW)
+
+
+def wish(**changes: object) -> Wish:
+    facts = {"player": "gate-1", "order": 1, "mode": Mode.BLACKOUT, "until": None, "who": "ahmad", "why": "banjir"}
+    return Wish(**{**facts, "given_at": NOW, **changes})  # type: ignore[arg-type]
+
+
+def test_everything_is_there_again_after_a_restart(tmp_path: Path, keyring: Keyring) -> None:
+    before = Overrides(tmp_path / DATABASE)
+    before.wish([wish(file=SHA, reference="DARURAT-1", mode=Mode.EMERGENCY, until=NOW + timedelta(hours=2))])
+    before.accepted(1, ItemNumber("IP-2026-11-0001"))
+    before.issue("gate-1", 1, Mode.EMERGENCY, films=[FILM], until=NOW, keyring=keyring, now=NOW)
+    before.close()
+
+    after = Overrides(tmp_path / DATABASE)
+
+    assert (after.wishes, after.in_force, after.own_items) == (before.wishes, before.in_force, before.own_items)
+    assert after.wishes["gate-1"].item == "IP-2026-11-0001"
+    after.close()
+
+
+def test_an_override_is_signed_for_its_player_and_says_what_was_ordered(tmp_path: Path, keyring: Keyring) -> None:
+    overrides = Overrides(tmp_path / DATABASE)
+
+    told = overrides.issue("gate-1", 1, Mode.EMERGENCY, films=[FILM], until=None, keyring=keyring, now=NOW)
+
+    keys = {key_id(keyring.online.public): keyring.online.public}
+    override = decode_signed(Override, told.document, keys)
+    assert (override.aud, override.mode, override.films) == ("gate-1", Mode.EMERGENCY, (FILM,))
+    assert override.counter == int(NOW.timestamp() * 1000)
+    overrides.close()
+
+
+def test_the_counter_grows_also_when_the_clock_goes_back_or_the_database_is_lost(
+    tmp_path: Path, keyring: Keyring
+) -> None:
+    overrides = Overrides(tmp_path / DATABASE)
+    first = overrides.issue("gate-1", 1, Mode.BLACKOUT, keyring=keyring, now=NOW)
+    second = overrides.issue("gate-1", 2, Mode.NONE, keyring=keyring, now=NOW - timedelta(days=1))
+    overrides.close()
+    lost = Overrides(tmp_path / "another.sqlite3")
+    third = lost.issue("gate-1", 3, Mode.NONE, keyring=keyring, now=NOW + timedelta(seconds=1))
+    lost.close()
+
+    counters = [one.override.counter for one in (first, second, third)]
+    assert counters == sorted(set(counters))
+
+
+def test_a_damaged_database_is_set_aside(tmp_path: Path, keyring: Keyring) -> None:
+    (tmp_path / DATABASE).write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+
+    overrides = Overrides(tmp_path / DATABASE)
+
+    assert overrides.wishes == {}
+    assert (tmp_path / f"{DATABASE}.damaged").exists()
+    overrides.close()
+
+
+def test_what_is_signed_by_keys_that_do_not_count_any_more_is_said_anew(tmp_path: Path, keyring: Keyring) -> None:
+    overrides = Overrides(tmp_path / DATABASE)
+    told = overrides.issue("gate-1", 1, Mode.BLACKOUT, keyring=keyring, now=NOW)
+    overrides.close()
+
+    same = change(wish(), told, GONE, signer=signer_of(keyring), now=NOW)
+    anew = change(wish(), told, GONE, signer="an-office/2/another", now=NOW)
+
+    assert same is None
+    assert anew == Change(order=1, mode=Mode.BLACKOUT)
+
+
+def test_what_is_over_gives_way_to_the_schedule(tmp_path: Path, keyring: Keyring) -> None:
+    overrides = Overrides(tmp_path / DATABASE)
+    until = NOW + timedelta(hours=1)
+    told = overrides.issue("gate-1", 1, Mode.BLACKOUT, until=until, keyring=keyring, now=NOW)
+    overrides.close()
+
+    assert change(wish(until=until), told, GONE, signer=signer_of(keyring), now=until) == Change(
+        order=1, mode=Mode.NONE
+    )
+
+
+def test_an_emergency_without_a_film_for_the_screen_waits_and_says_so() -> None:
+    waiting = wish(mode=Mode.EMERGENCY, item="IP-2026-11-0001")
+
+    assert change(waiting, None, GONE, signer="x", now=NOW) is None
+    found = standing(waiting, None, GONE, deliveries=(), progress=(), now=NOW)
+    assert found.stand is Stand.FAILED  # nothing is planned for this screen
+
+
+def test_an_order_that_waited_past_its_own_end_is_never_carried_out() -> None:
+    late = wish(until=NOW)
+
+    assert change(late, None, GONE, signer="x", now=NOW) is None
+    assert standing(late, None, GONE, deliveries=(), progress=(), now=NOW).stand is Stand.OVER
