@@ -81,7 +81,7 @@ class Hours:
             yield ends
 
     def _spans_near(self, day: date) -> Iterator[tuple[datetime, datetime]]:
-        """Those that may reach into a day: over midnight, and a day further each way where a clock skips an hour there."""
+        """Those that may reach into a day: over midnight, and one day further where a clock skips an hour then."""
         return (span for ago in (2, 1, 0, -1) for span in self._spans_of(day - ago * ONE_DAY))
 
     def _spans_of(self, day: date) -> tuple[tuple[datetime, datetime], ...]:
