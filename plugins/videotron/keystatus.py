@@ -42,7 +42,7 @@ def look(folder: Path, *, now: datetime) -> KeyStatus:
         problems.append(str(error))
     keyset = keysets[-1] if keysets else None
     if keyset:
-        problems += [*_ending(keyset, now), *_root_problems(folder, keyset)]
+        problems += [*ending(keyset, now), *_root_problems(folder, keyset)]
         notes += _root_notes(folder, keyset)
     return KeyStatus(
         folder=folder,
@@ -56,9 +56,28 @@ def look(folder: Path, *, now: datetime) -> KeyStatus:
     )
 
 
-def problems(folder: Path, *, now: datetime) -> list[str]:
-    """What keeps the hub from signing, or soon will: a sentence each with its remedy. Blocks."""
-    return list(look(folder, now=now).problems)
+def unusable(folder: Path, *, now: datetime) -> list[str]:
+    """Why the hub could not sign with these keys, with the remedy; what this user may not see is no reason. Blocks."""
+    try:
+        load(folder, now=now)
+    except KeysHidden:
+        return []
+    except BadKeys as error:
+        return [str(error)]
+    return []
+
+
+def ending(keyset: Keyset, now: datetime) -> list[str]:
+    """A sentence with the remedy when the keyset has ended or will soon."""
+    left = days_left(keyset, now)
+    if left < 0:
+        return [
+            f"keyset {keyset.version} expired on {keyset.expires:%Y-%m-%d}: the players take nothing new and show "
+            f"their fallback. Renew it now: {RENEW}"
+        ]
+    if left < WARN_DAYS:
+        return [f"keyset {keyset.version} expires on {keyset.expires:%Y-%m-%d}, in {left} days. Renew it: {RENEW}"]
+    return []
 
 
 def as_json(status: KeyStatus, now: datetime) -> dict[str, Any]:
@@ -88,18 +107,6 @@ def fingerprints(role: KeyRole) -> list[str]:
 
 def _role(role: KeyRole) -> dict[str, Any]:
     return {"threshold": role.threshold, "keys": fingerprints(role)}
-
-
-def _ending(keyset: Keyset, now: datetime) -> list[str]:
-    left = days_left(keyset, now)
-    if left < 0:
-        return [
-            f"keyset {keyset.version} expired on {keyset.expires:%Y-%m-%d}: the players take nothing new and show "
-            f"their fallback. Renew it now: {RENEW}"
-        ]
-    if left < WARN_DAYS:
-        return [f"keyset {keyset.version} expires on {keyset.expires:%Y-%m-%d}, in {left} days. Renew it: {RENEW}"]
-    return []
 
 
 def _root_problems(folder: Path, keyset: Keyset) -> list[str]:

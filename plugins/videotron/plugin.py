@@ -30,13 +30,14 @@ from hub.api import (
     Service,
     hookimpl,
 )
+from plugins.videotron import keystatus
 from plugins.videotron.emergency_desk import EmergencyDesk
 from plugins.videotron.enrolments import FILE as ENROLMENTS
 from plugins.videotron.enrolments import Enrolments, carry_out
 from plugins.videotron.exchange import Exchange
 from plugins.videotron.keyfiles import KeysMissing
 from plugins.videotron.manifests import UnknownScreen, pictures_of, plan, unknown_screens
-from plugins.videotron.settings import VideotronSettings
+from plugins.videotron.settings import VideotronSettings, keys_folder
 
 REACH_WITHIN_S = 5.0
 
@@ -67,6 +68,9 @@ class VideotronPlugin:
                 "plugins.videotron.broker has no password: `siarhub videotron acl --accounts DIR` makes one,"
                 " name it in password_file"
             )
+        if self._settings.screens:
+            folder = keys_folder(self._settings, self._context.state_dir)
+            problems += keystatus.unusable(folder, now=self._context.clock.now())
         return problems
 
     @hookimpl
@@ -164,6 +168,8 @@ class VideotronPlugin:
         if not self._settings.screens:
             troubles.append("no screen is configured")
         troubles += exchange.troubles()
+        if exchange.keyring:
+            troubles += keystatus.ending(exchange.keyring.keyset, self._context.clock.now())
         if exchange.lost:
             troubles.append(f"a file to show is lost: {', '.join(sorted(exchange.lost))}; order siarhub retry for each")
         if exchange.broker.too_small:

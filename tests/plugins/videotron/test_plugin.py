@@ -107,9 +107,19 @@ def test_a_password_file_that_cannot_be_read_is_named_with_the_remedy(tmp_path):
 
 
 def test_screens_without_a_password_for_the_hub_are_named(tmp_path):
-    [problem] = make_plugin(tmp_path, VideotronSettings(screens=SCREENS)).hub_check_environment()
+    problem, _ = make_plugin(tmp_path, VideotronSettings(screens=SCREENS)).hub_check_environment()
 
     assert "siarhub videotron acl" in problem
+
+
+def test_screens_without_keys_to_sign_for_them_are_named_with_the_remedy(tmp_path):
+    settings = VideotronSettings(screens=SCREENS, broker=BrokerSettings(password="x"), keys=tmp_path / "keys")
+    [problem] = make_plugin(tmp_path, settings).hub_check_environment()
+
+    make(tmp_path / "keys", now=datetime.now(UTC))
+
+    assert "siarhub videotron keys init" in problem
+    assert make_plugin(tmp_path, settings).hub_check_environment() == []
 
 
 def test_a_broker_that_cannot_be_reached_is_named_with_the_remedy(tmp_path):
