@@ -8,6 +8,8 @@ Where the semantics do not agree, and the histories therefore leave it out, or j
   the online key ours still refuses lower numbers. (Here an office never counts down without a new epoch.)
 - TUF ignores another timestamp with the same version and reports success; ours refuses it as equivocation. Both go on
   showing the first one, which is what is compared.
+- TUF's timestamp does not name the root that it was made under; ours does, and one made under keysets that the broker
+  keeps back is refused even when its key still counts.
 - TUF keeps the good roots of a chain whose last one is bad; ours follows a chain as a whole or not at all.
 - TUF's client asks for root N+1 and cannot be shown older ones; ours gets the whole chain, and refuses one that ends
   before what it knows.
@@ -89,9 +91,10 @@ class SameHistory(RuleBasedStateMachine):
 
     @rule()
     def freeze(self) -> None:
-        """The same again, and no new keysets."""
-        if self.published:
-            self._judge(self.published[-1], keys=self.ours.trust.keyset.version)
+        """No new keysets, and the newest that was made under those that are known."""
+        known = self.ours.trust.keyset.version
+        if before := [made for made in self.published if made[0].keyset <= known]:
+            self._judge(before[-1], keys=known)
 
     @rule(data=st.data())
     def rollback(self, data: st.DataObject) -> None:
