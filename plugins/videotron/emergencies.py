@@ -120,8 +120,7 @@ class Emergencies:
         """Keep `emergencies.json` as it is, for whoever waits for an order; each second while something is pending."""
         while True:
             self.news.clear()
-            rows = self.rows()
-            await self._reckoning.write(self._context.clock.now(), rows)
+            rows = await self.write_rows()
             pending = not all(is_final(row.as_json()) for row in rows)
             try:
                 async with asyncio.timeout(1.0 if pending else 10.0):
@@ -129,6 +128,12 @@ class Emergencies:
             except TimeoutError:
                 continue
             await asyncio.sleep(0.2)  # players speak in bursts
+
+    async def write_rows(self) -> list[Row]:
+        """Bring `emergencies.json` up to date: what a command reads after its order is not from before it."""
+        rows = self.rows()
+        await self._reckoning.write(self._context.clock.now(), rows)
+        return rows
 
     def rows(self) -> list[Row]:
         """How the last order about each screen stands."""

@@ -41,6 +41,7 @@ class EmergencyDesk:
         )
         await self._emergencies.wish(wishes)
         await self._confirmations(asked.screens)
+        await self._emergencies.write_rows()
         return Outcome(done=True, message=self._answer(asked, {wish.player for wish in wishes}))
 
     def _wishes(self, order: Order, asked: Asked, deliveries: Sequence[CurrentDelivery]) -> list[Wish]:
