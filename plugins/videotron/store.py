@@ -157,20 +157,6 @@ class Store:
             )
 
 
-def read_issued(path: Path, player: str) -> Issued | None:
-    """The manifest in force for a player, for commands: read-only, with the hub running or not. Blocks.
-
-    Raises: sqlite3.Error.
-    """
-    if not path.exists():
-        return None
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
-    try:
-        return _read_issued(db, player)
-    finally:
-        db.close()
-
-
 def _read_issued(db: sqlite3.Connection, player: str) -> Issued | None:
     row = db.execute("SELECT document, digest FROM manifest WHERE player = ?", (player,)).fetchone()
     if row is None:
