@@ -17,6 +17,7 @@ class Program:
         self.spare: Clip | None = None
         self.dark = False
         self.last: Clip | None = None  # where the loop goes on
+        self._failed: set[Clip] = set()  # not tried again, while others can be shown, until the loop changes
         self.changed = asyncio.Event()
 
     @property
@@ -26,6 +27,7 @@ class Program:
     def show(self, loop: tuple[Clip, ...]) -> None:
         if loop != self.loop or self.dark:
             self.loop, self.dark = loop, False
+            self._failed.clear()
             self.changed.set()
 
     def darken(self) -> None:
@@ -42,11 +44,16 @@ class Program:
         if clip in self.loop:
             self.last = clip
 
+    def failed(self, clip: Clip) -> None:
+        """It could not be shown: it must not stand in the way of the others."""
+        self._failed.add(clip)
+
     def waiting(self) -> list[Clip]:
         """What mpv is to have waiting, in this order; the spare at its end is reached only when all before it fail."""
         if self.empty:
             return []
         keys = [clip.key for clip in self.loop]
         first = keys.index(self.last.key) + 1 if self.last and self.last.key in keys else 0
-        clips = [self.loop[(first + n) % len(keys)] for n in range(min(AHEAD, len(keys)))]
-        return clips if self.spare is None or self.spare in self.loop else [*clips, self.spare]
+        turn = self.loop[first:] + self.loop[:first]
+        clips = [clip for clip in turn if clip not in self._failed] or list(turn)
+        return [*clips[:AHEAD], *([self.spare] if self.spare and self.spare not in self.loop else [])]

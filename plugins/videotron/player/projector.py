@@ -23,6 +23,9 @@ SURELY_THE_SAME_S = 0.5
 MUCH_SHORTER = 0.9  # of the length that its container gives: less than this was not the whole film
 
 
+Command = tuple[str | int, ...]
+
+
 class Worn(Exception):
     """Not a fault: mpv has reached the end of a clip, and is to be replaced there."""
 
@@ -109,10 +112,11 @@ class Projector:
         if self._program.empty:
             await self._clear()
         elif current is not None and current.clip in self._program.loop:
-            await self._line_up()
+            if current.started_at is not None:  # else the list is in use: its next entry may be wanted at any moment
+                await self._line_up()
         elif current is not None or await self._is_idle():
             await self._jump(at_once=current is not None)
-        # else: between two clips; `_started` sees to the rest
+        # else: between two clips; `_started` and `_first_picture` see to the rest
 
     async def _clear(self) -> None:
         """Black: on order, or because there is nothing to show."""
@@ -128,8 +132,9 @@ class Projector:
         if not at_once and (wait_s := self._tried_at + TRY_AGAIN_S - self._clock.monotonic()) > 0:
             return await self._try_later(wait_s)
         self._cut, self._tried_at = "what is to be shown has changed", self._clock.monotonic()
-        first, *others = self._program.waiting()
-        return await self._load(("loadfile", str(first.path), "replace"), [first], others)
+        # The list is whole before its first entry is tried: mpv goes on to the next if that is broken.
+        away: list[Command] = [("playlist-play-index", 1), ("playlist-remove", 0)] if at_once else []
+        return await self._load(("playlist-clear",) if at_once else ("stop",), self._program.waiting(), away)
 
     async def _try_later(self, wait_s: float) -> None:
         """Nothing could be shown a moment ago: pause, unless something changes."""
@@ -142,24 +147,24 @@ class Projector:
     async def _line_up(self) -> None:
         """Make what follows in the program all that mpv has waiting."""
         if not self._worn:
-            return await self._load(("playlist-clear",), [], self._program.waiting())
+            return await self._load(("playlist-clear",), self._program.waiting(), [])
         await self.mpv.commands(
             ("playlist-clear",), ("set_property", "loop-playlist", "no"), ("set_property", "keep-open", "yes")
         )
         self._holding = True
         return None
 
-    async def _load(self, first: tuple[str, ...], begun: list[Clip], others: list[Clip]) -> None:
-        appended = [("loadfile", str(clip.path), "append-play") for clip in others]
+    async def _load(self, first: Command, clips: list[Clip], then: list[Command]) -> None:
+        appended: list[Command] = [("loadfile", str(clip.path), "append-play") for clip in clips]
         async with self._loading:
             try:
-                answers = await self.mpv.commands(first, *appended)
+                answers = await self.mpv.commands(first, *appended, *then)
             except MpvRefused as error:
                 raise MpvGone(f"mpv would not load what follows: {error}") from error
-            self._remember([*begun, *others], answers)
+            self._remember(clips, answers[1:])
 
     def _remember(self, clips: list[Clip], answers: list[Any]) -> None:
-        for clip, answer in zip(clips, answers[len(answers) - len(clips) :], strict=True):
+        for clip, answer in zip(clips, answers, strict=False):
             if isinstance(answer, dict) and isinstance(entry := answer.get("playlist_entry_id"), int):
                 self._entries[entry] = clip
         for entry in sorted(self._entries)[:-ENTRIES_KEPT]:
@@ -177,7 +182,7 @@ class Projector:
                 case "start-file":
                     await self._started(event.entry)
                 case "playback-restart":
-                    self._first_picture()
+                    await self._first_picture()
                 case "end-file":
                     await self._check_output(event)
                     self._finish(event)
@@ -194,18 +199,19 @@ class Projector:
             return
         self.showing = Showing(clip=clip, entry=entry, tried_at=self._clock.now())
         self._program.begun(clip)
-        if self._program.allows(clip):
-            await self._line_up()
-        else:
+        if not self._program.allows(clip):
             self._program.changed.set()  # withdrawn between being lined up and being started
 
-    def _first_picture(self) -> None:
+    async def _first_picture(self) -> None:
         showing = self.showing
-        if showing and showing.started_at is None:
-            showing.started_at, showing.began = self._clock.now(), self._clock.monotonic()
-            self.progress.began(showing.began)
-            self.first_picture.set()
-            self._audience.on_first_picture(showing.clip, showing.started_at)
+        if showing is None or showing.started_at is not None:
+            return
+        showing.started_at, showing.began = self._clock.now(), self._clock.monotonic()
+        self.progress.began(showing.began)
+        self.first_picture.set()
+        self._audience.on_first_picture(showing.clip, showing.started_at)
+        if self._program.allows(showing.clip):
+            await self._line_up()
 
     async def _check_output(self, event: MpvEvent) -> None:
         """Without a screen no film can be shown: that is not the film's fault."""
@@ -227,6 +233,7 @@ class Projector:
             error = event.error or "there is no picture in it"
             self._log.error("clip_not_playable", clip=showing.clip.key, sha256=showing.clip.sha256, error=error)
             self._ended(Result.FAILED if never_shown else Result.PARTIAL, error)
+            self._program.failed(showing.clip)
             self._audience.on_broken(showing.clip)
         elif event.reason == "eof":
             self._ended(*self._outcome())
