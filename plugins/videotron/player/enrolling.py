@@ -28,7 +28,6 @@ from plugins.videotron.protocol.keychains import read_keychain
 CODE_LASTS_S = 30 * 60.0
 KNOCK_EVERY_S = 3.0
 ASK_AGAIN_S = 5.0
-TLS_PORT = 8883
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +148,7 @@ class Enrolling:
         connect.MaximumPacketSize = MAX_ENROLMENT_BYTES + 4096
         return aiomqtt.Client(
             settings.host,
-            port_of(settings),
+            settings.port,
             identifier=meeting.account,
             username=meeting.account,
             password=meeting.password,
@@ -159,12 +158,6 @@ class Enrolling:
             tls_context=_tls(settings),
             timeout=10,
         )
-
-
-def port_of(settings: BrokerSettings) -> int:
-    """As set; when nothing is, the usual one with TLS to another machine."""
-    said = "port" in settings.model_fields_set
-    return settings.port if said or not _wants_tls(settings) else TLS_PORT
 
 
 def _wants_tls(settings: BrokerSettings) -> bool:

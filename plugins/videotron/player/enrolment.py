@@ -11,12 +11,19 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from hub.api.files import fsync_folder, write_atomically
+from hub.api.errors import HubError
+from hub.api.files import fsync_folder
+from plugins.videotron.player.owned import write_owned
 from plugins.videotron.protocol import WireError, decode, encode
 from plugins.videotron.protocol.enrolment import Credential, Enrolment
+from plugins.videotron.protocol.keychains import read_keychain
 
 FILE = "enrolment.json"
 CA_FILE = "broker-ca.pem"
+KEYCHAIN = "keychain.json"
+FOLLOWED = (  # what was believed on the word of the hub that this player was enrolled with
+    *(KEYCHAIN, "trust.json", "trust.old.json", "manifest.json", "manifest.old.json", "override.json"),
+)
 
 
 def enrolment_of(key: bytes, credential: Credential) -> Enrolment:
@@ -25,7 +32,7 @@ def enrolment_of(key: bytes, credential: Credential) -> Enrolment:
 
 def store(folder: Path, enrolment: Enrolment) -> None:
     """Durable when this returns. Blocks. Raises: OSError, WireError."""
-    write_atomically(folder / FILE, encode(enrolment), mode=0o600)
+    write_owned(folder / FILE, encode(enrolment), mode=0o600)
 
 
 def load(folder: Path) -> Enrolment | None:
@@ -45,17 +52,39 @@ def read(path: Path) -> Enrolment:
     return decode(Enrolment, path.read_bytes())
 
 
+def install(folder: Path, file: Path, public: bytes) -> Enrolment:
+    """Take in the enrolment that a person carried here. Blocks.
+
+    Raises: HubError when it is not for this machine, or this machine has one; OSError, WireError.
+    """
+    if load(folder) is not None:
+        raise HubError("this machine is enrolled already; end that first: siarhub-player forget")
+    carried = read(file)
+    if carried.key != base64.b64encode(public).decode():
+        raise HubError("the file was made for another machine: its key is not the one of siarhub-player identity")
+    read_keychain(carried.credential.chain())
+    store(folder, carried)
+    return carried
+
+
 def forget(folder: Path) -> None:
-    """The player is nobody's from now on. Blocks. Raises: OSError."""
-    (folder / FILE).unlink(missing_ok=True)
-    (folder / CA_FILE).unlink(missing_ok=True)
+    """The player is nobody's from now on. Blocks. Raises: OSError.
+
+    Films stay, named by their hashes; plays that no hub has acknowledged are kept as `proof.db.forgotten-...`.
+    """
+    for name in (FILE, *FOLLOWED, CA_FILE):  # the enrolment first: a kill leaves a player that shows a code
+        (folder / name).unlink(missing_ok=True)
+    for path in folder.glob("proof.db*"):
+        if ".forgotten-" not in path.name:
+            path.replace(path.with_name(f"{path.name}.forgotten-{secrets.token_hex(3)}"))
     fsync_folder(folder)
 
 
 def fill_in(raw: dict[str, Any], enrolment: Enrolment, folder: Path) -> None:
     """Complete what player.toml says by the enrolment; what the file says itself stands.
 
-    Writes the broker's certificate authority beside the enrolment, where TLS wants a file. Blocks. Raises: OSError.
+    The hub's keys and the broker's certificate authority are written beside the enrolment, where they are looked for.
+    Blocks. Raises: OSError, WireError.
     """
     credential = enrolment.credential
     raw["player"] = credential.player
@@ -66,16 +95,16 @@ def fill_in(raw: dict[str, Any], enrolment: Enrolment, folder: Path) -> None:
     broker.setdefault("host", credential.broker.host)
     broker.setdefault("port", credential.broker.port)
     broker["password"] = credential.password
+    _place(folder / KEYCHAIN, credential.chain())
     if credential.broker.ca is not None:
-        tls = broker.setdefault("tls", {})
-        tls.setdefault("ca_file", str(_ca_file(folder, credential.broker.ca)))
+        _place(folder / CA_FILE, credential.broker.ca.encode())
+        broker.setdefault("tls", {}).setdefault("ca_file", str((folder / CA_FILE).resolve()))
 
 
-def _ca_file(folder: Path, pem: str) -> Path:
-    path = folder / CA_FILE
-    if not path.exists() or path.read_text() != pem:
-        write_atomically(path, pem, mode=0o644)
-    return path.resolve()
+def _place(path: Path, data: bytes) -> None:
+    """Only where there is none: newer keys may have come on a stick."""
+    if not path.exists():
+        write_owned(path, data, mode=0o644)
 
 
 def as_json(enrolment: Enrolment | None, public: bytes) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from hub.api.files import fsync_folder, write_atomically
+from hub.api.files import fsync_folder
+from plugins.videotron.player.owned import write_owned
 
 FILE = "identity.key"
 MAX_BYTES = 10_000
@@ -64,7 +65,7 @@ def forget_identity(folder: Path) -> None:
 
 def _new(path: Path) -> Ed25519PrivateKey:
     key = Ed25519PrivateKey.generate()
-    write_atomically(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
+    write_owned(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
     return key
 
 

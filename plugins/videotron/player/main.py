@@ -14,10 +14,14 @@ from pathlib import Path
 import click
 import structlog
 
+from hub.api.errors import HubError
 from hub.api.service import sd_notify, set_up_logging
-from plugins.videotron.player import checks, orders
+from plugins.videotron.player import checks, enrolment, orders
 from plugins.videotron.player.agent import Agent, SystemClock
-from plugins.videotron.player.settings import BadConfig, PlayerSettings, load
+from plugins.videotron.player.identity import Identity, forget_identity
+from plugins.videotron.player.settings import BadConfig, NotEnrolled, PlayerSettings, load
+from plugins.videotron.player.unenrolled import Unenrolled
+from plugins.videotron.protocol import WireError
 
 CONFIG = click.option(
     "--config",
@@ -38,13 +42,13 @@ def main() -> None:
 @main.command()
 @CONFIG
 def run(config: Path) -> None:
-    """Be the player until SIGTERM."""
+    """Be the player until SIGTERM; before its enrolment, show the code that makes it one."""
     settings = _settings(config)
     set_up_logging(level=settings.log.level, style=settings.log.style)
     if problems := checks.obstacles(settings):
         _complain(problems)
     with _alone_in(settings.state_dir):
-        asyncio.run(_run(settings))
+        asyncio.run(_run(config))
 
 
 @main.command()
@@ -77,6 +81,54 @@ def status(config: Path) -> None:
     click.echo(json.dumps(_ask(config, "status"), indent=2))
 
 
+@main.command()
+@CONFIG
+def identity(config: Path) -> None:
+    """Print this machine's public key, and whose player it is, as JSON."""
+    folder = _folder(config)
+    with _told():
+        click.echo(enrolment.as_json(enrolment.load(folder), Identity.load_or_make(folder).public))
+
+
+@main.command("install-enrolment")
+@CONFIG
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def install_enrolment(config: Path, file: Path) -> None:
+    """Take in what `siarhub videotron enrol SCREEN --key ... --out FILE` made for this machine."""
+    folder = _folder(config)
+    with _alone_in(folder), _told():
+        found = enrolment.install(folder, file, Identity.load_or_make(folder).public)
+        click.echo(f"this is the player of {found.credential.player} now; delete {file}: its password is in it")
+
+
+@main.command()
+@CONFIG
+@click.confirmation_option(prompt="This machine will be nobody's player, and show a code at its next start. Go on?")
+def forget(config: Path) -> None:
+    """End this machine's enrolment and make it another key: it can be enrolled anew, here or elsewhere."""
+    folder = _folder(config)
+    with _alone_in(folder), _told():
+        enrolment.forget(folder)
+        forget_identity(folder)
+        click.echo("forgotten; start the player, and it shows a code")
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (HubError, OSError, WireError) as error:
+        _complain([str(error)])
+
+
+def _folder(config: Path) -> Path:
+    """The state folder of a player that may have no settings for more yet."""
+    settings = _settings(config)
+    if problems := checks.obstacles(settings):
+        _complain(problems)
+    return settings.state_dir
+
+
 @contextlib.contextmanager
 def _alone_in(state_dir: Path) -> Iterator[None]:
     """Two players on one folder would spoil each other's films and proofs; the lock ends with the process."""
@@ -88,26 +140,38 @@ def _alone_in(state_dir: Path) -> Iterator[None]:
         yield
 
 
-async def _run(settings: PlayerSettings) -> None:
-    log = structlog.get_logger().bind(player=settings.player)
-    agent = Agent(settings, clock=SystemClock(), log=log)
+async def _run(config: Path) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(agent.run(), name="player")
+        running = group.create_task(_be_a_player(config), name="player")
         await stop.wait()
         sd_notify("STOPPING=1")
-        log.info("player_stopped")
+        structlog.get_logger().info("player_stopped")
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
 
 
+async def _be_a_player(config: Path) -> None:
+    """Nobody's until it is enrolled; then the screen's, in the same process."""
+    log = structlog.get_logger()
+    try:
+        settings = await asyncio.to_thread(load, config)
+    except NotEnrolled as waiting:
+        await Unenrolled(waiting.settings, clock=SystemClock(), log=log).run()
+        settings = await asyncio.to_thread(load, config)
+    await Agent(settings, clock=SystemClock(), log=log.bind(player=settings.player)).run()
+
+
 def _settings(config: Path) -> PlayerSettings:
+    """Those of a player that is not enrolled yet, too."""
     try:
         return load(config)
+    except NotEnrolled as waiting:
+        return waiting.settings
     except BadConfig as bad:
         click.echo("\n".join(bad.problems), err=True)
         sys.exit(2)

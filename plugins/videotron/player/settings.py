@@ -5,16 +5,23 @@ from __future__ import annotations
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hub.api.errors import HubError
+from plugins.videotron.player import enrolment
+from plugins.videotron.protocol import WireError
+
+STATE_DIR = Path("/var/lib/siarhub-player")
+NOBODY = "not-enrolled"
+TLS_PORT = 8883
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Even = Annotated[int, Field(ge=0, le=16384, multiple_of=2)]  # films have their colours at half the resolution
 EvenSize = Annotated[int, Field(ge=2, le=16384, multiple_of=2)]
 Namespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,3}$")]
+LAN_IN_FLIGHT = 8
 
 
 class BadConfig(HubError):
@@ -23,6 +30,14 @@ class BadConfig(HubError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class NotEnrolled(HubError):
+    """The file names no player, and there is no enrolment yet: `settings` are those to be enrolled with."""
+
+    def __init__(self, settings: PlayerSettings) -> None:
+        super().__init__("this player is not enrolled yet: its screen shows the code")
+        self.settings = settings
 
 
 class _Table(BaseModel):
@@ -49,9 +64,17 @@ class BrokerSettings(_Table):
     session_expiry_s: int = Field(
         60, ge=0, le=3600, description="How long the broker holds what was sent during a cut."
     )
-    receive_maximum: int = Field(
-        1, ge=1, le=20, description="Blocks in flight; 1 before mosquitto 2.0.13, 2 from there."
+    link: Literal["lan", "slow"] = Field(
+        "lan", description="slow: a mobile or shared link, on which an order must not wait behind a film."
     )
+    receive_maximum: int = Field(
+        0, ge=0, le=20, description="Blocks in flight. 0: by the link, 8 for lan; slow: 1, or 2 if mosquitto >= 2.0.13."
+    )
+
+    @property
+    def in_flight(self) -> int:
+        """Blocks that the broker may send before the first of them is acknowledged."""
+        return self.receive_maximum or (LAN_IN_FLIGHT if self.link == "lan" else 1)
 
     @model_validator(mode="after")
     def _one_password(self) -> BrokerSettings:
@@ -133,8 +156,10 @@ class LogSettings(_Table):
 
 
 class PlayerSettings(_Table):
-    player: Name = Field(description="The id of this player, as the hub's roster has it.")
-    state_dir: Path = Field(Path("/var/lib/siarhub-player"), description="Where films, play list and proofs are kept.")
+    player: Name = Field(
+        description="The id of this player, as the hub's roster has it; left out: it is enrolled by its code."
+    )
+    state_dir: Path = Field(STATE_DIR, description="Where films, play list and proofs are kept.")
     trust: Path | None = Field(
         None, description="The hub's keychain.json, for a player that was not enrolled by its code."
     )
@@ -159,19 +184,56 @@ class PlayerSettings(_Table):
 def load(path: Path) -> PlayerSettings:
     """The settings in this file; relative paths in it start at its folder.
 
-    Raises: BadConfig with every problem.
+    One that names no player is completed by the enrolment in its state folder. Blocks.
+    Raises: BadConfig with every problem; NotEnrolled when there is no enrolment.
     """
+    raw = _toml(path)
+    if "player" in raw or not _tables(raw):
+        return _validated(raw, path)
+    folder = path.resolve().parent / str(raw.get("state_dir", STATE_DIR))
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = enrolment.load(folder)
+        if found is not None:
+            enrolment.fill_in(raw, found, folder)
+            return _validated(raw, path)
+    except (OSError, WireError) as error:
+        raise BadConfig([f"state_dir: the enrolment in {folder} cannot be read ({error}); use sudo"]) from error
+    raise NotEnrolled(_validated(_not_enrolled(raw), path))
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadConfig([f"{path}: {error.strerror}"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadConfig([f"{path}: not TOML: {error}"]) from error
+
+
+def _validated(raw: dict[str, Any], path: Path) -> PlayerSettings:
     try:
         settings = PlayerSettings.model_validate(raw)
     except ValidationError as error:
         raise BadConfig([_sentence(path, dict(e)) for e in error.errors()]) from error
     return _anchored(settings, path.resolve().parent)
+
+
+def _not_enrolled(raw: dict[str, Any]) -> dict[str, Any]:
+    """Its own id and size come with the enrolment; until then the code is shown on the whole output."""
+    screen = raw.get("screen", {})
+    if "width" not in screen or "height" not in screen:
+        screen = {"x": screen.get("x", 0), "y": screen.get("y", 0), "width": 1920, "height": 1080}
+    broker = dict(raw.get("broker", {}))
+    if not is_local(str(broker.get("host", "127.0.0.1"))):
+        broker.setdefault("port", TLS_PORT)
+    return raw | {"player": NOBODY, "screen": screen, "broker": broker}
+
+
+def _tables(raw: dict[str, Any]) -> bool:
+    """Whether what the enrolment completes are tables, as they must be."""
+    broker = raw.get("broker", {})
+    found = (broker, raw.get("screen", {}), broker.get("tls", {}) if isinstance(broker, dict) else {})
+    return all(isinstance(one, dict) for one in found)
 
 
 def password_of(broker: BrokerSettings) -> str | None:

@@ -97,7 +97,7 @@ class Speaking:
         return PlayerState(
             player=self._player,
             online=online,
-            software=_software(),
+            software=software_name(),
             boot=self._boot,
             boots=self._boots,
             n=self._n,
@@ -185,7 +185,7 @@ def _news_of(state: PlayerState) -> PlayerState:
     return state.model_copy(update=quiet)
 
 
-def _software() -> str:
+def software_name() -> str:
     try:
         return f"siarhub-player {version('siarhub')}"[:80]
     except PackageNotFoundError:

@@ -1,0 +1,260 @@
+"""`siarhub-player` itself, from the first start with one line of settings to its own session at the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+from PIL import Image
+
+from plugins.videotron.commands_enrol import enrol, revoke
+from plugins.videotron.player.enrol_screen import code_picture
+from plugins.videotron.player.settings import NotEnrolled, load
+from plugins.videotron.protocol import PlayerState, decode
+
+pytestmark = pytest.mark.timeout(90)
+PROGRAM = str(Path(sys.executable).with_name("siarhub-player"))
+
+
+@dataclass
+class Machine:
+    """A machine at a screen."""
+
+    folder: Path
+    port: int
+    more: str = '[mpv]\nvo = "null"\n'
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def config(self) -> Path:
+        path = self.folder / "player.toml"
+        if not path.exists():
+            path.write_text(f'state_dir = "state"\n[broker]\nport = {self.port}\n{self.more}')
+        return path
+
+    def start(self, **environment: str) -> None:
+        with (self.folder / "log").open("ab") as log:
+            command = [PROGRAM, "run", "--config", str(self.config)]
+            self.process = subprocess.Popen(command, stderr=log, env={**os.environ, **environment})
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        code, self.process = self.process.wait(timeout=15), None
+        return code
+
+    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [PROGRAM, *words, "--config", str(self.config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+    async def status(self, what: Callable[[dict[str, Any]], object] = bool) -> dict[str, Any]:
+        """What it says of itself, as soon as that is so."""
+        async with asyncio.timeout(30):
+            while True:
+                said = await asyncio.to_thread(self.ask, "status")
+                if said.returncode == 0 and what(json.loads(said.stdout)):
+                    return dict(json.loads(said.stdout))
+                await asyncio.sleep(0.1)  # another process
+
+
+@pytest.fixture
+def machine(tmp_path: Path, site: Any) -> Iterator[Machine]:
+    folder = tmp_path / "machine"
+    folder.mkdir()
+    made = Machine(folder, site.broker.port)
+    yield made
+    made.end(signal.SIGKILL)
+
+
+async def state_of(site: Any, player: str) -> PlayerState:
+    """The player's own word, as the hub hears it."""
+    async with aiomqtt.Client(
+        "127.0.0.1",
+        site.broker.port,
+        identifier="siarhub",
+        username="siarhub",
+        password=site.broker.hub_password,
+        protocol=aiomqtt.ProtocolVersion.V5,
+    ) as hub:
+        await hub.subscribe(f"led/v1/s/{player}/state", qos=1)
+        async with asyncio.timeout(30):
+            async for message in hub.messages:
+                state = decode(PlayerState, bytes(message.payload))
+                if state.online:
+                    return state
+    raise AssertionError
+
+
+async def test_from_an_empty_machine_to_the_screens_player_without_a_restart(site, machine):
+    machine.start()
+    said = await machine.status(lambda told: told.get("code"))
+
+    result = await site.say(enrol, "gate-1", said["code"])
+
+    assert result.exit_code == 0, result.output
+    state = await state_of(site, "gate-1")
+    assert state.player == "gate-1"
+    assert site.office.record.key_of("gate-1") == base64.b64decode(said["key"])
+    settings = load(machine.config)
+    assert (settings.player, settings.screen.width, settings.screen.height) == ("gate-1", 64, 32)
+    assert machine.end() == 0
+
+    machine.start()  # and after a restart, from what it stored
+    assert (await state_of(site, "gate-1")).player == "gate-1"
+    assert json.loads(machine.ask("identity").stdout)["player"] == "gate-1"
+
+
+async def test_a_player_without_a_credential_has_no_password_that_anybody_could_know(site, machine):
+    machine.start()
+    said = await machine.status(lambda told: told.get("trouble"))
+
+    assert said["enrolled"] is False
+    assert "Not authorized" in said["trouble"]
+    with pytest.raises(NotEnrolled):
+        load(machine.config)
+
+
+async def test_a_revoked_machine_forgets_and_is_enrolled_anew(site, machine):
+    machine.start()
+    first = await machine.status(lambda told: told.get("code"))
+    assert (await site.say(enrol, "gate-1", first["code"])).exit_code == 0
+    await state_of(site, "gate-1")
+    assert "stop it" in machine.ask("forget", "--yes").stderr
+    assert (await site.say(revoke, "gate-1", "--why", "pindah")).exit_code == 0
+    machine.end()
+
+    assert machine.ask("forget", "--yes").returncode == 0
+    machine.start()
+    second = await machine.status(lambda told: told.get("code"))
+    result = await site.say(enrol, "gate-2", second["code"])
+
+    assert result.exit_code == 0, result.output
+    assert second["key"] != first["key"]
+    assert (await state_of(site, "gate-2")).player == "gate-2"
+
+
+async def test_an_enrolment_that_a_person_carried(site, machine, tmp_path):
+    key = json.loads(machine.ask("identity").stdout)["key"]
+    out, foreign = tmp_path / "a.enrolment", tmp_path / "b.enrolment"
+    assert (await site.say(enrol, "gate-1", "--key", key, "--out", str(out))).exit_code == 0
+    other = base64.b64encode(bytes(32)).decode()
+    assert (await site.say(enrol, "gate-2", "--key", other, "--out", str(foreign))).exit_code == 0
+
+    refused = machine.ask("install-enrolment", str(foreign))
+    taken = machine.ask("install-enrolment", str(out))
+    again = machine.ask("install-enrolment", str(out))
+
+    assert (refused.returncode, taken.returncode, again.returncode) == (1, 0, 1)
+    assert "another machine" in refused.stderr
+    assert "enrolled already" in again.stderr
+    machine.start()
+    assert (await state_of(site, "gate-1")).player == "gate-1"
+
+
+@pytest.mark.parametrize(
+    "junk", ["", "{}", "no json", '{"v":1,"type":"siarhub.enrolment.v1","payload":"{}","signatures":[]}']
+)
+def test_what_is_no_enrolment_is_not_taken_in(machine, tmp_path, junk):
+    (tmp_path / "junk").write_text(junk)
+
+    assert machine.ask("install-enrolment", str(tmp_path / "junk")).returncode == 1
+    with pytest.raises(NotEnrolled):
+        load(machine.config)
+
+
+async def test_what_player_toml_says_itself_stands(site, machine):
+    machine.more = '[screen]\nwidth = 128\nheight = 64\nx = 10\n[mpv]\nvo = "null"\n'
+    machine.start()
+    said = await machine.status(lambda told: told.get("code"))
+    assert (await site.say(enrol, "gate-1", said["code"])).exit_code == 0
+
+    await state_of(site, "gate-1")
+
+    screen = load(machine.config).screen
+    assert (screen.width, screen.height, screen.x) == (128, 64, 10)
+
+
+async def test_kill_9_at_any_moment_of_the_enrolment_completes_or_begins_anew(site, machine):
+    """Again and again, a little later each time: at the end it is enrolled, by whichever code was last."""
+    for tenths in (1, 4):
+        machine.start()
+        said = await machine.status(lambda told: told)
+        if "code" not in said:
+            break
+        async with asyncio.TaskGroup() as group:
+            group.create_task(site.say(enrol, "gate-1", said["code"], "--within", "3"))
+            await asyncio.sleep(tenths / 10)  # the moment of the kill
+            machine.end(signal.SIGKILL)
+    else:
+        machine.start()
+        said = await machine.status(lambda told: told)
+        if "code" in said:
+            assert (await site.say(enrol, "gate-1", said["code"])).exit_code == 0
+
+    state = await state_of(site, "gate-1")
+    key = json.loads(machine.ask("identity").stdout)["key"]
+    assert site.office.record.key_of("gate-1") == base64.b64decode(key)
+    assert state.player == "gate-1"
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed: apt-get install xvfb")
+@pytest.mark.parametrize("size", ["640x180", "336x504"])
+async def test_the_screen_shows_the_code_in_white_on_black(machine, tmp_path, size):
+    read, write = os.pipe()
+    xvfb = subprocess.Popen(  # noqa: ASYNC220 - it is there at once, or the pipe says nothing
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{size}x24", "-nolisten", "tcp"],
+        pass_fds=[write],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        display = f":{(await asyncio.to_thread(os.read, read, 16)).decode().strip()}"
+        machine.more = '[mpv]\nvo = "x11"\n'
+        machine.start(DISPLAY=display)
+        await machine.status(lambda told: told.get("code"))
+
+        async with asyncio.timeout(30):
+            while (lit := await asyncio.to_thread(white_part, display, size, tmp_path)) < 0.03:  # noqa: ASYNC110
+                await asyncio.sleep(0.3)
+        assert lit < 0.5
+    finally:
+        machine.end()
+        os.close(read)
+        os.close(write)
+        xvfb.terminate()
+        xvfb.wait(timeout=10)
+
+
+def white_part(display: str, size: str, folder: Path) -> float:
+    shot = folder / "shot.png"
+    grab = ["ffmpeg", "-v", "error", "-y", "-f", "x11grab", "-video_size", size, "-i", display, "-frames:v", "1"]
+    subprocess.run([*grab, str(shot)], check=True, timeout=20)
+    with Image.open(shot) as picture:
+        grey = picture.convert("L")
+        return sum(grey.histogram()[200:]) / (grey.width * grey.height)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "lines"), [(1920, 120, 1), (1920, 540, 2), (1920, 1080, 2), (336, 504, 4), (64, 32, 2)]
+)
+def test_the_code_is_broken_so_that_it_is_as_large_as_it_can_be(width, height, lines):
+    text = code_picture("ABCD-EFGH-JKMN-PQRS", 30, (0, 0, width, height))
+
+    assert text.count(r"\N") == lines
+    assert text.endswith("30 min")
+    size = int(text.split(r"\fs")[1].split("}")[0])
+    longest = {1: 19, 2: 9, 4: 4}[lines]
+    assert size * 0.6 * longest <= width
+    assert size * lines <= height
