@@ -45,9 +45,7 @@ def verify_proof(hub: CommandContext, screen: str, month: str, as_json: bool, ou
     try:
         found = _verify(hub, screen, period, out, month)
     except (sqlite3.Error, OSError) as error:
-        raise _no(
-            f"the proofs cannot be read ({error}): was the hub ever started, and may you read its state?"
-        ) from None
+        raise _no(f"the proofs cannot be read ({error}); start the hub once (siarhub run), or use sudo") from None
     if not found.envelopes and not found.problems:
         raise _no(f"there is no proof of play of {screen} in {month}")
     if as_json:

@@ -100,9 +100,9 @@ class ChainCheck:
             if seq in self._counted:
                 self._found.items[entry.item].journal += 1
         if unproved:
-            self._problem(f"the journal has {len(unproved)} plays that nothing proves: {ranges(unproved)}")
+            self._problem(f"the journal has {plays(len(unproved))} that nothing proves: {ranges(unproved)}")
         if other:
-            self._problem(f"the journal says otherwise of {len(other)} plays: {ranges(other)}")
+            self._problem(f"the journal says otherwise of {plays(len(other))}: {ranges(other)}")
 
     def finish(self) -> None:
         """Name what is missing at the end, and what the journal lacks."""
@@ -111,7 +111,7 @@ class ChainCheck:
         elif self.until is None and self._hashes.get(self._chain.seq, self._chain.hash) != self._chain.hash:
             self._problem(f"entry {self._chain.seq} is not the one that the hub had acknowledged")
         if self._due:
-            self._problem(f"the journal lacks {len(self._due)} plays: {ranges(self._due)}")
+            self._problem(f"the journal lacks {plays(len(self._due))}: {ranges(self._due)}")
 
     def _opened(self, envelope: Kept) -> Segment | None:
         where = f"envelope {envelope.id} ({envelope.first} to {envelope.last})"
@@ -138,9 +138,9 @@ class ChainCheck:
     def _hole(self, first: int, last: int) -> None:
         count = last - first + 1
         if (first, last) in self._chain.gaps:
-            self._problem(f"a gap of {count}: entries {first} to {last} never came")
+            self._problem(f"a gap: entries {first} to {last} ({count}) never came")
         else:
-            self._problem(f"{count} entries that were kept are missing or prove nothing: {first} to {last}")
+            self._problem(f"entries {first} to {last} ({count}) were kept, and are missing or prove nothing")
 
     def _take(self, entry: ProofEntry, envelope: Kept) -> None:
         remark = self._chain.remarks.get(entry.seq)
@@ -159,7 +159,7 @@ class ChainCheck:
         found.entries += 1
         if lost := lost_before(entry.reason):
             found.lost += lost
-            self._problem(f"a gap of {lost}: so many plays before entry {entry.seq} were lost on the player")
+            self._problem(f"a gap: {plays(lost)} before entry {entry.seq} found no room on the player")
         if remark is not None:
             self._remark(f"entry {entry.seq}: {remark.text}", grave=remark.weight is Weight.OBJECTION)
         if (back := _set_back(self._last, entry)) > SET_BACK_S:
@@ -173,6 +173,10 @@ class ChainCheck:
 
     def _problem(self, text: str) -> None:
         self._found.problems.append(f"chain {self._chain.id}: {text}")
+
+
+def plays(count: int) -> str:
+    return f"{count} play" if count == 1 else f"{count} plays"
 
 
 def ranges(numbers: Iterable[int]) -> str:

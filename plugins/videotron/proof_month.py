@@ -7,7 +7,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from hub.api import Fact, Played
-from plugins.videotron.proof_check import ChainCheck, Findings, KeysAt, Period
+from plugins.videotron.proof_check import ChainCheck, Findings, KeysAt, Period, plays
 from plugins.videotron.proof_reading import Chain, Proofs
 from plugins.videotron.proofs import journal_key
 
@@ -66,9 +66,9 @@ def _find_unproved(player: str, known: set[str], period: Period, journal: Journa
         if chain in known:
             continue
         facts = journal(f"played/{player}/{chain}/", f"played/{player}/{chain}0")
-        plays = sum(isinstance(fact, Played) and period.holds(fact.started_at) for _, fact in facts)
-        if plays:
-            found.problems.append(f"chain {chain}: the journal has {plays} plays that nothing proves")
+        count = sum(isinstance(fact, Played) and period.holds(fact.started_at) for _, fact in facts)
+        if count:
+            found.problems.append(f"chain {chain}: the journal has {plays(count)} that nothing proves")
 
 
 def _chains_in(player: str, journal: Journal) -> Iterator[str]:

@@ -46,7 +46,7 @@ class Proofs:
 
     def chains(self, player: str) -> list[Chain]:
         """The player's records, oldest first."""
-        query = "SELECT chain, seq, hash, since FROM head WHERE player = ? ORDER BY since, chain"
+        query = "SELECT chain, seq, hash, since FROM head WHERE player = ? ORDER BY id"
         return [
             Chain(
                 id=chain,

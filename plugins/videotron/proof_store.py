@@ -33,9 +33,10 @@ CREATE TABLE IF NOT EXISTS envelope (
 CREATE INDEX IF NOT EXISTS envelope_by_chain ON envelope (player, chain, last);
 CREATE INDEX IF NOT EXISTS envelope_by_time ON envelope (player, to_at);
 CREATE TABLE IF NOT EXISTS head (  -- of each chain: a row that is cut off at its end is missed
+  id INTEGER PRIMARY KEY,
   player TEXT NOT NULL, chain TEXT NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, since TEXT NOT NULL,
-  PRIMARY KEY (player, chain)
-) STRICT, WITHOUT ROWID;
+  UNIQUE (player, chain)
+) STRICT;
 CREATE TABLE IF NOT EXISTS gap (
   player TEXT NOT NULL, chain TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, found_at TEXT NOT NULL
 ) STRICT;
@@ -138,7 +139,7 @@ class ProofStore:
         )
         if head is None:
             begun = (player, chain, segment.last, segment.hashes[-1], now)
-            self._db.execute("INSERT INTO head VALUES (?, ?, ?, ?, ?)", begun)
+            self._db.execute("INSERT INTO head (player, chain, seq, hash, since) VALUES (?, ?, ?, ?, ?)", begun)
         elif segment.last > head[0]:
             grown = (segment.last, segment.hashes[-1], player, chain)
             self._db.execute("UPDATE head SET seq = ?, hash = ? WHERE player = ? AND chain = ?", grown)
@@ -181,7 +182,7 @@ class ProofStore:
         return row
 
     def _newest_chain(self, player: str) -> str:
-        query = "SELECT chain FROM head WHERE player = ? ORDER BY since DESC, chain LIMIT 1"
+        query = "SELECT chain FROM head WHERE player = ? ORDER BY id DESC LIMIT 1"
         row = self._db.execute(query, (player,)).fetchone()
         return row[0] if row else ""
 

@@ -217,6 +217,7 @@ def tools() -> Any:
     """What test modules need of this file: importlib mode has no package to import it from."""
 
     class Tools:
+        Hub = Hub
         Record = Record
         Cut = Cut
         noon = NOON
