@@ -11,6 +11,7 @@ from hub.api import CurrentDelivery, DeliveryState, Progress
 from plugins.videotron.overrides import InForce, Wish
 from plugins.videotron.protocol import Manifest, Mode, PlayerState, Standby
 
+MAX_FILMS = 20  # the protocol's
 _MAKING = {DeliveryState.PLANNED, DeliveryState.TRANSCODING}
 
 
@@ -102,7 +103,7 @@ def _wished(wish: Wish, told: InForce | None, player: Player, now: datetime) -> 
     busy = told is not None and told.override.mode is Mode.EMERGENCY and not told.over(now)
     if busy and not {film.cid for film in films} <= set(player.holds):
         return None  # what is on the screen stays until the new films are there
-    return Change(order=wish.order, mode=Mode.EMERGENCY, until=wish.until, films=films)
+    return Change(order=wish.order, mode=Mode.EMERGENCY, until=wish.until, films=films[:MAX_FILMS])
 
 
 def standing(
