@@ -213,6 +213,7 @@ class Playback:
         return Projector(
             mpv,
             settings=self._settings,
+            has_window=self._held is None,
             program=self._program,
             audience=self._audience,
             clock=self._clock,

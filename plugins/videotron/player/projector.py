@@ -54,9 +54,18 @@ class Projector:
     """`run` shows the program with this mpv until it is gone or worn; its facts are kept up to date meanwhile."""
 
     def __init__(
-        self, mpv: Mpv, *, settings: MpvSettings, program: Program, audience: Audience, clock: Clock, log: Log
+        self,
+        mpv: Mpv,
+        *,
+        settings: MpvSettings,
+        has_window: bool,
+        program: Program,
+        audience: Audience,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self.mpv = mpv
+        self._has_window = has_window  # False: it gets one with its first picture
         self._stalled_after_s = settings.stalled_after_s
         self._program = program
         self._audience = audience
@@ -209,6 +218,7 @@ class Projector:
         showing.started_at, showing.began = self._clock.now(), self._clock.monotonic()
         self.progress.began(showing.began)
         self.first_picture.set()
+        self._has_window = True
         self._audience.on_first_picture(showing.clip, showing.started_at)
         if self._program.allows(showing.clip):
             await self._line_up()
@@ -216,6 +226,9 @@ class Projector:
     async def _check_output(self, event: MpvEvent) -> None:
         """Without a screen no film can be shown: that is not the film's fault."""
         if event.reason != "error":
+            return
+        if not self._has_window:  # nobody can say whose fault it is: mpv goes on to the next
+            self.showing = None
             return
         with contextlib.suppress(MpvRefused):
             if await self.mpv.command("get_property", "current-vo"):
