@@ -15,7 +15,8 @@ PARTS = {
     "latency": ("latency",),
     "intake": ("intake",),
     "ledger": ("ledger",),
-    "videotron": ("videotron",),
+    "videotron": ("videotron", "transfer"),
+    "transfer": ("transfer",),
     "radio": ("loudness",),
     "archive": ("archive",),
 }

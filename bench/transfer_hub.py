@@ -11,13 +11,15 @@ import json
 import os
 import resource
 import sys
+import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from bench.transfer_wire import announcement
+from bench.transfer_wire import SITE, HubsKey
 from hub.clock import SystemClock
 from plugins.videotron.broker import Broker, Disconnected, Link
 from plugins.videotron.contents import Content, cut
@@ -81,24 +83,38 @@ def _peak_rss_mib() -> float:
 
 
 async def main(job: dict[str, Any]) -> None:
+    key, run = HubsKey(job["key"]), os.urandom(8).hex()
     topics, clock, log = Topics(), SystemClock(), structlog.get_logger()
     _Counting.cpu_at_start_s = _used_cpu_s()
-    contents = [cut(Path(path), sha256, job["block_bytes"]) for path, sha256 in job["files"]]
-    pace = Pace(window_bytes=4 << 20, hold_off_s=job["hold_off_s"], upload_limit_kbps=job.get("upload_limit_kbps", 0))
+    contents = [cut(Path(path), sha256, job["block_bytes"], SITE) for path, sha256 in job["files"]]
+    pace = Pace(
+        window_bytes=job["window_bytes"], hold_off_s=job["hold_off_s"], upload_limit_kbps=job["upload_limit_kbps"]
+    )
     sender = Sender(topics=topics, pace=pace, clock=clock, log=log)
     sender.offer([Offer(content=content, players=frozenset(job["players"])) for content in contents])
     settings = BrokerSettings(port=job["port"], password=job["password"])
-    broker = Broker(settings=settings, topics=topics, epoch=os.urandom(8).hex(), clock=clock, log=log)
+    broker = Broker(settings=settings, topics=topics, hub_state=partial(key.hub_state, run), clock=clock, log=log)
     _Counting.figures = os.open(job["figures"], os.O_RDWR | os.O_CREAT, 0o644)
     print("ready", flush=True)
-    await broker.run(lambda link: _session(link, topics, sender, contents))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_obey(broker, topics))
+        group.create_task(
+            broker.run(lambda link: _session(link, topics, sender, {c: key.announcement(c) for c in contents}))
+        )
 
 
-async def _session(link: Link, topics: Topics, sender: Sender, contents: list[Content]) -> None:
+async def _obey(broker: Broker, topics: Topics) -> None:
+    """A line on standard input is a player to be told the time, by a control message."""
+    while line := (await asyncio.to_thread(sys.stdin.readline)).strip():
+        if broker.link:
+            await broker.link.publish(topics.control(line), f"{time.monotonic()}".encode(), qos=0)
+
+
+async def _session(link: Link, topics: Topics, sender: Sender, contents: dict[Content, bytes]) -> None:
     counting = _Counting(link._client, link._slots, _deadlines=link._deadlines, _on_their_way=link._on_their_way)
     await link.subscribe(f"{topics.namespace}/r/+/+")
-    for content in contents:
-        await link.publish(topics.block_list(content.cid), announcement(content), retain=True)
+    for content, signed in contents.items():
+        await link.publish(topics.block_list(content.cid), signed, retain=True)
     async with asyncio.TaskGroup() as group:
         group.create_task(_receive(link, topics, sender))
         group.create_task(sender.run(counting))

@@ -17,14 +17,14 @@ from typing import Any
 
 import structlog
 
-from bench.transfer_wire import Wanted
+from bench.transfer_wire import HubsKey
 from hub.clock import SystemClock
 from plugins.videotron.player.connection import Connection
 from plugins.videotron.player.fetching import Fetching
 from plugins.videotron.player.reporting import Reporting
 from plugins.videotron.player.settings import BrokerSettings
 from plugins.videotron.player.store import Store
-from plugins.videotron.protocol import Report, Topics, WireError, decode_block
+from plugins.videotron.protocol import File, Report, Topics, WireError, decode_block
 
 
 class Player:
@@ -33,12 +33,12 @@ class Player:
     def __init__(self, job: dict[str, Any], player: dict[str, Any]) -> None:
         self.name, self._loss, self._random = player["player"], player.get("loss", 0.0), random.Random(player["player"])
         self._topics, self._clock, log = Topics(), SystemClock(), structlog.get_logger()
-        self._wanted = {one["cid"]: Wanted(**one) for one in job["files"]}
+        self._wanted = {one["cid"]: File(**one) for one in job["files"]}
         self.done = asyncio.Event()
-        self.blocks = self.lost = self.controls = 0
+        self.blocks = self.lost = self._held = 0
         self.fetching = Fetching(
             store=Store(Path(player["folder"]), keep_free_bytes=0), boot=random.getrandbits(63), clock=self._clock,
-            log=log, on_done=self._came,
+            log=log, on_done=self._came, judge=HubsKey(job["key"]).judge,
         )  # fmt: skip
         self.connection = Connection(
             settings=BrokerSettings(
@@ -74,8 +74,11 @@ class Player:
         try:
             if kind == "block_list":
                 await self.fetching.take_list(cid, payload)
+                self._held = self._held or self.fetching.held
             elif kind in ("group", "unicast"):
                 await self._take_block(cid, payload)
+            elif kind == "hub":
+                self.fetching.report_all(forget_sequences=True)
             elif kind == "control":
                 _say(event="control", player=self.name, text=payload.decode(), at=time.monotonic())
         except WireError as error:
@@ -94,7 +97,7 @@ class Player:
         self.reporting.done(sha256, report)
         _say(
             event="fetched", player=self.name, sha256=sha256, at=time.monotonic(), blocks=self.blocks, lost=self.lost,
-            written=self.fetching.written,
+            written=self.fetching.written, held=self._held,
         )  # fmt: skip
         if not self.fetching.wanted:
             self.done.set()

@@ -10,14 +10,17 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.transfer_hub import Figures, read_figures
+from bench.transfer_wire import HubsKey
 from bench.waiting import until
 from plugins.videotron.local_broker import LocalBroker, local_broker
+from plugins.videotron.player.settings import LAN_IN_FLIGHT
 from plugins.videotron.protocol import cid_of
 
 REPOSITORY = Path(__file__).parents[1]
@@ -58,8 +61,10 @@ class Rig:
     block_bytes: int = BLOCK_BYTES
     hold_off_s: float = 1.0
     upload_limit_kbps: int = 0
-    receive_maximum: int = 4
+    window_bytes: int = 4 << 20  # as the settings have it
+    receive_maximum: int = LAN_IN_FLIGHT  # as the players have it for `link = "lan"`
     players: Sequence[str] = ()
+    key: str = field(default_factory=HubsKey.new)
     hub: Process | None = None
     _sent_before: int = 0
     _cpu_before: float = 0.0
@@ -79,6 +84,7 @@ class Rig:
         self._sent_before, self._cpu_before = so_far.bytes, so_far.cpu_s
         (self.folder / "figures").unlink(missing_ok=True)
         job = {
+            "key": self.key,
             "port": self.broker.port,
             "password": self.broker.hub_password,
             "files": [(str(film.path), film.sha256) for film in self.films],
@@ -86,6 +92,7 @@ class Rig:
             "block_bytes": self.block_bytes,
             "hold_off_s": self.hold_off_s,
             "upload_limit_kbps": self.upload_limit_kbps,
+            "window_bytes": self.window_bytes,
             "figures": str(self.folder / "figures"),
         }
         self.hub = await Process.start("bench.transfer_hub", self.folder / "hub.json", job)
@@ -93,9 +100,10 @@ class Rig:
     async def start_players(self, screens: Sequence[Screen]) -> Process:
         """One process with these players; they begin with `go`."""
         job = {
+            "key": self.key,
             "files": [
-                {"item": f"IP-{number}", "cid": cid_of(film.sha256), "sha256": film.sha256, "size": film.size}
-                for number, film in enumerate(self.films)
+                {"cid": cid_of(film.sha256), "sha256": film.sha256, "size": film.size, "seconds": 1.0}
+                for film in self.films
             ],
             "players": [self._player(screen) for screen in screens],
         }
@@ -138,9 +146,10 @@ class Process:
             raise RuntimeError(f"{module} did not start: {path.with_suffix('.log').read_text()[-2000:]}")
         return cls(process=process, log=path.with_suffix(".log"))
 
-    def go(self) -> None:
+    def go(self, line: str = "") -> None:
+        """Say something to it: that the moment has come, or what it should do."""
         assert self.process.stdin
-        self.process.stdin.write(b"\n")
+        self.process.stdin.write(f"{line}\n".encode())
 
     async def next(self) -> dict[str, Any] | None:
         """The next thing it says; None at its end."""
@@ -182,3 +191,28 @@ async def rig(folder: Path, films: Sequence[Film], players: Sequence[str], **opt
 async def until_sent(made: Rig, size: int) -> None:
     """Until the hub has sent so many bytes."""
     await until(lambda: made.figures.bytes >= size, within_s=60, every_s=0.01)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What it took until all players had the film."""
+
+    seconds: float  # from the moment at which the first began
+    upload: float  # bytes sent, over the bytes of the film
+    by_player: dict[str, float]  # seconds
+    hub: Figures
+
+
+async def race_to_the_end(made: Rig, screens: Sequence[Screen]) -> Run:
+    """All players from their beginning to the last whole film, in two processes."""
+    halves = [half for half in (screens[::2], screens[1::2]) if half]
+    processes = [await made.start_players(half) for half in halves]
+    began = time.monotonic()
+    for process in processes:
+        process.go()
+    said = [line for process in processes for line in await process.rest() if line["event"] == "fetched"]
+    if not all([await asyncio.to_thread(made.whole, screen.name) for screen in screens]):
+        raise RuntimeError("a player does not have what was sent")
+    ends = {line["player"]: float(line["at"]) - began for line in said}
+    size = sum(film.size for film in made.films)
+    return Run(seconds=max(ends.values()), upload=made.figures.bytes / size, by_player=ends, hub=made.figures)

@@ -17,7 +17,7 @@ from plugins.videotron.streams import Pipe, Stream
 
 FORGET_AFTER_S = 30.0  # a player that reports nothing for so long will report anew when it is back
 LOST_AFTER_S = 12.0  # without any progress; longer than a block takes on a poor link, and flush markers are quicker
-FLUSH_AFTER_S = 0.3
+FLUSH_AFTER_S = 0.15
 FLUSH_AGAIN_S = 1.0
 GROUP_SHARE = 0.2
 AT_LEAST = 2  # blocks of each content may be on their way, however many of others are

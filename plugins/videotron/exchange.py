@@ -280,6 +280,7 @@ class Exchange:
                 screen=Screen(width=screen.width, height=screen.height, zone=screen.zone),
                 programme=self._programme(player, by_screen[player], contents),
                 deliveries=by_screen[player],
+                fetch_kbps=screen.download_limit_kbps,
             )
             for player, screen in sorted(settings.screens.items())
         ]

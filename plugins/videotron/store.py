@@ -61,6 +61,7 @@ class Wish:
     screen: Screen | None  # None: as it was, for a player whose screen is no longer configured
     programme: Programme = field(default_factory=Programme)
     deliveries: Sequence[CurrentDelivery] = ()
+    fetch_kbps: int = 0
 
 
 class Store:
@@ -180,6 +181,7 @@ def _signed(
         issued=now.astimezone(UTC),
         expires=(now + valid).astimezone(UTC),
         screen=wish.screen or (before.manifest.screen if before else Screen(width=16, height=16)),
+        fetch_kbps=wish.fetch_kbps,
         items=wish.programme.items,
         standby=wish.programme.standby,
         fallback=wish.programme.fallback,
@@ -197,6 +199,7 @@ def _next_seq(before: Issued | None, keyring: Keyring, now: datetime) -> int:
 def _digest(wish: Wish, keyring: Keyring) -> str:
     """Of all that must be said anew when it changes, the keys that say it included."""
     parts = [keyring.site, str(keyring.keyset.version), keyring.online.public.hex(), repr(wish.screen)]
+    parts += [f"fetch {wish.fetch_kbps}"] if wish.fetch_kbps else []
     parts += [repr(item) for item in wish.programme.items]
     parts += ["standby", *(repr(film) for film in wish.programme.standby), "fallback", repr(wish.programme.fallback)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

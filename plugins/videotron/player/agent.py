@@ -288,6 +288,7 @@ class Agent:
         while True:
             self._wake.clear()
             showing, trusted = self.playback.showing, self.trusted
+            self.connection.limit(trusted.manifest.fetch_kbps if trusted.manifest else 0)
             override = trusted.override
             wanted, again = await self.library.reconcile(
                 trusted.manifest,

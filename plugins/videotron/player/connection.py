@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import random
 import ssl
+from collections import deque
 from collections.abc import Callable, Coroutine
+from time import monotonic
 from typing import Any, Protocol
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from plugins.videotron.bucket import Bucket
 from plugins.videotron.mqtt import AT_ONCE, bounded_queue, next_message, paho_of, take_without_copies, write_at_once
 from plugins.videotron.player.cancelling import never_losing_a_cancellation
 from plugins.videotron.player.ports import Log
@@ -22,6 +25,7 @@ from plugins.videotron.protocol import MAX_BLOCK_BYTES
 LONGEST_BACKOFF_S = 30.0
 WILL_DELAY_S = 30
 GOODBYE_WITHIN_S = 1.0
+BULK_BYTES = 1000  # what is larger counts against a limit
 MOST_WAITING_BYTES = 64 << 20  # more is no hub's: a broker that sends it is out of order
 
 
@@ -49,6 +53,10 @@ class Connection:
         self._of_before: set[str] = set()  # what the broker may still hold for us from an earlier connection
         self._new_session = True
         self._sending = asyncio.Lock()
+        self._pace = Bucket(0)
+        self._kbps = 0
+        self._owed: deque[tuple[float, aiomqtt.Message]] = deque()  # acknowledgements, and when they are due
+        self._owing = asyncio.Event()
         self._down = asyncio.Event()
         self.trouble = "not connected yet"
 
@@ -62,6 +70,11 @@ class Connection:
         if client is None:
             return False
         return await self._while_up(client.publish(topic, payload, qos=qos, retain=retain), what=topic)
+
+    def limit(self, kbps: int) -> None:
+        """Acknowledge blocks no faster than so many kbit/s, so that the broker sends them no faster; 0: at once."""
+        if kbps != self._kbps:
+            self._kbps, self._pace = kbps, Bucket(kbps * 125)
 
     def say(self, topic: str, payload: bytes) -> bool:
         """Send at QoS 0 what may as well be lost; False: there is no connection."""
@@ -116,12 +129,14 @@ class Connection:
             self._of_before |= self._subscribed
             self._client, self._new_session, self._subscribed = client, False, set()
             self._down.clear()
+            self._owed.clear()  # what an earlier connection owed, the broker sends again
             self.trouble = ""
             self._log.info("broker_connected", host=self._settings.host, port=self._settings.port)
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(listener.connected(), name="mqtt: greet")
                     group.create_task(self._consume(client, listener), name="mqtt: consume")
+                    group.create_task(self._acknowledge_in_time(client), name="mqtt: acknowledge")
             except asyncio.CancelledError:
                 await self._say_goodbye(client)
                 raise
@@ -134,7 +149,31 @@ class Connection:
             message = await next_message(client)
             payload: Any = message.payload  # of a block: the memory that it came in
             await listener.take(str(message.topic), payload)
-            _acknowledge(client, message)
+            if message.qos:
+                self._acknowledge(client, message, len(payload or b""))
+
+    def _acknowledge(self, client: aiomqtt.Client, message: aiomqtt.Message, size: int) -> None:
+        """Now, or later when there is a limit; always in the order in which the messages came (MQTT 5, 4.6)."""
+        now = monotonic()
+        wait_s = self._pace.wait_s(now)
+        if size > BULK_BYTES:
+            self._pace.take(size)
+            wait_s = self._pace.wait_s(now)
+        if wait_s or self._owed:
+            self._owed.append((now + wait_s, message))
+            self._owing.set()
+        else:
+            paho_of(client).ack(message.mid, message.qos)
+
+    async def _acknowledge_in_time(self, client: aiomqtt.Client) -> None:
+        while True:
+            self._owing.clear()
+            while self._owed:
+                due, message = self._owed[0]
+                await asyncio.sleep(max(0.0, due - monotonic()))
+                self._owed.popleft()
+                paho_of(client).ack(message.mid, message.qos)
+            await self._owing.wait()
 
     async def _say_goodbye(self, client: aiomqtt.Client) -> None:
         """An orderly end does not make the broker publish the will, so we do."""
@@ -159,7 +198,7 @@ class Connection:
     def _new_client(self) -> aiomqtt.Client:
         settings = self._settings
         connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        connect.ReceiveMaximum = settings.receive_maximum
+        connect.ReceiveMaximum = settings.in_flight
         connect.SessionExpiryInterval = settings.session_expiry_s
         connect.MaximumPacketSize = MAX_BLOCK_BYTES + 4096
         later = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
@@ -205,11 +244,6 @@ async def _outcome(call: Coroutine[Any, Any, Any]) -> str:
 
 def _acknowledge_by_hand(client: aiomqtt.Client) -> None:
     paho_of(client).manual_ack_set(True)
-
-
-def _acknowledge(client: aiomqtt.Client, message: aiomqtt.Message) -> None:
-    if message.qos:
-        paho_of(client).ack(message.mid, message.qos)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
