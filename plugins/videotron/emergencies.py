@@ -82,16 +82,19 @@ class Emergencies:
         """Items that were dropped for an emergency: held by the players, never shown by the schedule."""
         return self._overrides.own_items if self._overrides else frozenset()
 
-    async def wish(self, wishes: Sequence[Wish]) -> None:
-        """Keep what was ordered, durably, and tell the players."""
+    async def wish(self, wishes: Sequence[Wish]) -> list[str]:
+        """Keep what was ordered, durably, and tell the players; returns the screens about which this is the last order.
+
+        One that comes a second time, after a restart, must not undo a later one.
+        """
         if self._overrides is None:
-            return
+            return []
         known = self._overrides.wishes
-        # An order that comes a second time, after a restart, must not undo a later one.
-        new = [one for one in wishes if one.player not in known or known[one.player].order < one.order]
+        new = [one for one in wishes if one.player not in known or one.comes_after(known[one.player])]
         async with self._turn:
             await asyncio.to_thread(self._overrides.wish, new)
         await self._issue()
+        return [one.player for one in wishes if self._overrides.wishes[one.player].key == one.key]
 
     async def match(self, deliveries: Sequence[CurrentDelivery]) -> None:
         """Find the items that were dropped for an emergency, before any manifest shows them."""
@@ -210,18 +213,18 @@ class Emergencies:
     def _due(self, player: str, overrides: Overrides, keyring: Keyring) -> Change | None:
         now, told = self._context.clock.now(), overrides.in_force.get(player)
         if player not in self._screens:
-            return Change(order=told.order, mode=Mode.NONE) if told and not told.over(now) else None
+            return Change(wish=told.wish, mode=Mode.NONE) if told and not told.over(now) else None
         wish = overrides.wishes.get(player)
         return change(wish, told, self._player_of(player), signer=signer_of(keyring), now=now)
 
     def _sign(self, player: str, due: Change, overrides: Overrides, keyring: Keyring) -> None:
         now = self._context.clock.now()
-        told = overrides.issue(player, due.order, due.mode, films=due.films, until=due.until, keyring=keyring, now=now)
+        told = overrides.issue(player, due.wish, due.mode, films=due.films, until=due.until, keyring=keyring, now=now)
         self._log.warning(
             "override_was_issued",
             player=player,
             mode=due.mode.value,
-            order=due.order,
+            wish=due.wish,
             counter=told.override.counter,
             until=due.until.isoformat() if due.until else None,
         )
@@ -246,7 +249,7 @@ class Emergencies:
         if keyring is None or overrides is None:
             return
         async with self._turn:
-            due = Change(order=overrides.in_force[player].order, mode=Mode.NONE)
+            due = Change(wish=overrides.in_force[player].wish, mode=Mode.NONE)
             await asyncio.to_thread(self._sign, player, due, overrides, keyring)
         self.news.set()
         await self._tell([player])

@@ -39,10 +39,11 @@ class EmergencyDesk:
         self._context.log.warning(
             "override_was_ordered", order=order.id, mode=asked.mode.value, screens=asked.screens, who=order.who
         )
-        await self._emergencies.wish(wishes)
-        await self._confirmations(asked.screens)
+        if not (told := await self._emergencies.wish(wishes)):
+            return Outcome(done=False, message=self._say("A later order about these screens counts already."))
+        await self._confirmations(told)
         await self._emergencies.write_rows()
-        return Outcome(done=True, message=self._answer(asked, {wish.player for wish in wishes}))
+        return Outcome(done=True, message=self._answer(asked, told))
 
     def _wishes(self, order: Order, asked: Asked, deliveries: Sequence[CurrentDelivery]) -> list[Wish]:
         """One a screen; screens that have nothing to show of it are left out. Raises: NotAsked when all are."""

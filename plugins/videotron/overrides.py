@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS wish (
   failed TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS override (
-  player TEXT PRIMARY KEY, order_id INTEGER NOT NULL, signer TEXT NOT NULL, document BLOB NOT NULL
+  player TEXT PRIMARY KEY, wish TEXT NOT NULL, signer TEXT NOT NULL, document BLOB NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS own_item (item TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
@@ -49,12 +49,21 @@ class Wish:
     given_at: datetime
     failed: str = ""  # why its file cannot be shown
 
+    @property
+    def key(self) -> str:
+        """Of this order alone: a ledger that was restored from a backup counts its orders from an earlier one on."""
+        return f"{self.order}/{self.given_at.isoformat()}"
+
+    def comes_after(self, other: Wish) -> bool:
+        """Whether this is the later one, also when either the ledger or the clock went back in between."""
+        return self.order > other.order or self.given_at > other.given_at
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
     """What a player is told: `document` goes out as it stands, now and after every restart."""
 
-    order: int
+    wish: str  # the key of the wish that it came of
     signer: str
     override: Override
     document: bytes
@@ -111,7 +120,7 @@ class Overrides:
     def issue(
         self,
         player: str,
-        order: int,
+        wish: str,
         mode: Mode,
         *,
         films: Sequence[Standby] = (),
@@ -135,8 +144,8 @@ class Overrides:
                 films=tuple(films),
             )
             document = encode_signed(override, keyring.online)
-            issued = InForce(order=order, signer=signer_of(keyring), override=override, document=document)
-            row = (player, issued.order, issued.signer, issued.document)
+            issued = InForce(wish=wish, signer=signer_of(keyring), override=override, document=document)
+            row = (player, issued.wish, issued.signer, issued.document)
             self._write("INSERT OR REPLACE INTO override VALUES (?, ?, ?, ?)", [row])
             self.in_force = {**self.in_force, player: issued}
             return issued
@@ -154,7 +163,7 @@ def signer_of(keyring: Keyring) -> str:
 
 
 _WISHES = "SELECT player, order_id, mode, template, item, file, reference, until, who, why, given_at, failed FROM wish"
-_OVERRIDES = "SELECT player, order_id, signer, document FROM override"
+_OVERRIDES = "SELECT player, wish, signer, document FROM override"
 
 
 def _wish(row: tuple[str, int, str, str, str, str, str, str | None, str, str, str, str]) -> Wish:
@@ -174,10 +183,10 @@ def _wish(row: tuple[str, int, str, str, str, str, str, str | None, str, str, st
     )
 
 
-def _readable(rows: Iterable[tuple[str, int, str, bytes]]) -> Iterator[tuple[str, InForce]]:
-    for player, order, signer, document in rows:
+def _readable(rows: Iterable[tuple[str, str, str, bytes]]) -> Iterator[tuple[str, InForce]]:
+    for player, wish, signer, document in rows:
         with contextlib.suppress(WireError):  # of another version: it is issued anew, above it by the clock
-            yield player, InForce(order=order, signer=signer, override=decode(Override, document), document=document)
+            yield player, InForce(wish=wish, signer=signer, override=decode(Override, document), document=document)
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -60,7 +60,7 @@ class Player:
 class Change:
     """What a player must be told next."""
 
-    order: int
+    wish: str  # the key of the wish that asks for it
     mode: Mode
     until: datetime | None = None
     films: tuple[Standby, ...] = ()
@@ -79,31 +79,31 @@ class Standing:
 def change(wish: Wish | None, told: InForce | None, player: Player, *, signer: str, now: datetime) -> Change | None:
     """What the player must be told now; None: what it was told is right."""
     if told is not None and told.override.mode is not Mode.NONE and told.over(now):
-        return _after(wish, told, player, now) or Change(order=told.order, mode=Mode.NONE)
-    if wish is not None and (told is None or told.order < wish.order) and (new := _wished(wish, told, player, now)):
+        return _after(wish, told, player, now) or Change(wish=told.wish, mode=Mode.NONE)
+    if wish is not None and (told is None or told.wish != wish.key) and (new := _wished(wish, told, player, now)):
         return new
     if told is not None and told.signer != signer:
         override = told.override
-        return Change(order=told.order, mode=override.mode, until=override.until, films=override.films)
+        return Change(wish=told.wish, mode=override.mode, until=override.until, films=override.films)
     return None
 
 
 def _after(wish: Wish | None, told: InForce, player: Player, now: datetime) -> Change | None:
-    return _wished(wish, None, player, now) if wish and wish.order > told.order else None
+    return _wished(wish, None, player, now) if wish and wish.key != told.wish else None
 
 
 def _wished(wish: Wish, told: InForce | None, player: Player, now: datetime) -> Change | None:
     if wish.mode is not Mode.EMERGENCY:
         if wish.until is not None and wish.until <= now:
             return None
-        return Change(order=wish.order, mode=wish.mode, until=wish.until)
+        return Change(wish=wish.key, mode=wish.mode, until=wish.until)
     films = player.films(wish.item) if wish.item else ()
     if not films or wish.failed or (wish.until is not None and wish.until <= now):
         return None
     busy = told is not None and told.override.mode is Mode.EMERGENCY and not told.over(now)
     if busy and not {film.cid for film in films} <= set(player.holds):
         return None  # what is on the screen stays until the new films are there
-    return Change(order=wish.order, mode=Mode.EMERGENCY, until=wish.until, films=films[:MAX_FILMS])
+    return Change(wish=wish.key, mode=Mode.EMERGENCY, until=wish.until, films=films[:MAX_FILMS])
 
 
 def standing(
@@ -116,7 +116,7 @@ def standing(
     now: datetime,
 ) -> Standing:
     """How it stands. `deliveries` are all that the hub has now."""
-    if told is None or told.order != wish.order:
+    if told is None or told.wish != wish.key:
         return _not_told(wish, player, deliveries, progress, now)
     if wish.mode is not Mode.NONE and told.over(now):
         return Standing(stand=Stand.OVER)

@@ -346,11 +346,15 @@ async def test_an_order_that_comes_again_does_not_undo_a_later_one(scene, tools,
     await scene.deliver(clips["blue"], DAILY)
     async with scene.player():
         await tools.until(lambda: scene.shows() is Shows.ITEMS)
-        await scene.order("blackout", screens="gate-1")
+        given = Order(
+            id=1, name="videotron.blackout", args={"screens": "gate-1"}, who="a", why="", given_at=datetime.now(UTC)
+        )
+        scene.given = 1
+        await scene.station.plugin.hub_order(order=given)
         await scene.order("clear", screens="gate-1")
-        scene.given = 0
-        await scene.order("blackout", screens="gate-1")  # order 1 once more
+        again = await scene.station.plugin.hub_order(order=given)
 
+        assert not again.done
         assert scene.shows() is Shows.ITEMS
 
 

@@ -33,7 +33,7 @@ def test_everything_is_there_again_after_a_restart(tmp_path: Path, keyring: Keyr
     before = Overrides(tmp_path / DATABASE)
     before.wish([wish(file=SHA, reference="DARURAT-1", mode=Mode.EMERGENCY, until=NOW + timedelta(hours=2))])
     before.accepted(1, ItemNumber("IP-2026-11-0001"))
-    before.issue("gate-1", 1, Mode.EMERGENCY, films=[FILM], until=NOW, keyring=keyring, now=NOW)
+    before.issue("gate-1", wish().key, Mode.EMERGENCY, films=[FILM], until=NOW, keyring=keyring, now=NOW)
     before.close()
 
     after = Overrides(tmp_path / DATABASE)
@@ -46,7 +46,7 @@ def test_everything_is_there_again_after_a_restart(tmp_path: Path, keyring: Keyr
 def test_an_override_is_signed_for_its_player_and_says_what_was_ordered(tmp_path: Path, keyring: Keyring) -> None:
     overrides = Overrides(tmp_path / DATABASE)
 
-    told = overrides.issue("gate-1", 1, Mode.EMERGENCY, films=[FILM], until=None, keyring=keyring, now=NOW)
+    told = overrides.issue("gate-1", wish().key, Mode.EMERGENCY, films=[FILM], until=None, keyring=keyring, now=NOW)
 
     keys = {key_id(keyring.online.public): keyring.online.public}
     override = decode_signed(Override, told.document, keys)
@@ -59,11 +59,11 @@ def test_the_counter_grows_also_when_the_clock_goes_back_or_the_database_is_lost
     tmp_path: Path, keyring: Keyring
 ) -> None:
     overrides = Overrides(tmp_path / DATABASE)
-    first = overrides.issue("gate-1", 1, Mode.BLACKOUT, keyring=keyring, now=NOW)
-    second = overrides.issue("gate-1", 2, Mode.NONE, keyring=keyring, now=NOW - timedelta(days=1))
+    first = overrides.issue("gate-1", wish().key, Mode.BLACKOUT, keyring=keyring, now=NOW)
+    second = overrides.issue("gate-1", "2", Mode.NONE, keyring=keyring, now=NOW - timedelta(days=1))
     overrides.close()
     lost = Overrides(tmp_path / "another.sqlite3")
-    third = lost.issue("gate-1", 3, Mode.NONE, keyring=keyring, now=NOW + timedelta(seconds=1))
+    third = lost.issue("gate-1", "3", Mode.NONE, keyring=keyring, now=NOW + timedelta(seconds=1))
     lost.close()
 
     counters = [one.override.counter for one in (first, second, third)]
@@ -82,24 +82,24 @@ def test_a_damaged_database_is_set_aside(tmp_path: Path, keyring: Keyring) -> No
 
 def test_what_is_signed_by_keys_that_do_not_count_any_more_is_said_anew(tmp_path: Path, keyring: Keyring) -> None:
     overrides = Overrides(tmp_path / DATABASE)
-    told = overrides.issue("gate-1", 1, Mode.BLACKOUT, keyring=keyring, now=NOW)
+    told = overrides.issue("gate-1", wish().key, Mode.BLACKOUT, keyring=keyring, now=NOW)
     overrides.close()
 
     same = change(wish(), told, GONE, signer=signer_of(keyring), now=NOW)
     anew = change(wish(), told, GONE, signer="an-office/2/another", now=NOW)
 
     assert same is None
-    assert anew == Change(order=1, mode=Mode.BLACKOUT)
+    assert anew == Change(wish=wish().key, mode=Mode.BLACKOUT)
 
 
 def test_what_is_over_gives_way_to_the_schedule(tmp_path: Path, keyring: Keyring) -> None:
     overrides = Overrides(tmp_path / DATABASE)
     until = NOW + timedelta(hours=1)
-    told = overrides.issue("gate-1", 1, Mode.BLACKOUT, until=until, keyring=keyring, now=NOW)
+    told = overrides.issue("gate-1", wish().key, Mode.BLACKOUT, until=until, keyring=keyring, now=NOW)
     overrides.close()
 
     assert change(wish(until=until), told, GONE, signer=signer_of(keyring), now=until) == Change(
-        order=1, mode=Mode.NONE
+        wish=wish().key, mode=Mode.NONE
     )
 
 
@@ -116,3 +116,25 @@ def test_an_order_that_waited_past_its_own_end_is_never_carried_out() -> None:
 
     assert change(late, None, GONE, signer="x", now=NOW) is None
     assert standing(late, None, GONE, deliveries=(), progress=(), now=NOW).stand is Stand.OVER
+
+
+def test_the_later_order_counts_also_when_the_ledger_or_the_clock_went_back() -> None:
+    last = wish(order=57)
+    restored = wish(order=12, given_at=NOW + timedelta(days=1))
+    turned_back = wish(order=58, given_at=NOW - timedelta(hours=1))
+
+    assert restored.comes_after(last)
+    assert turned_back.comes_after(last)
+    assert not wish(order=56, given_at=NOW - timedelta(seconds=3)).comes_after(last)
+    assert not last.comes_after(last)
+
+
+def test_an_order_is_told_also_when_it_has_the_number_of_one_from_before_a_backup(
+    tmp_path: Path, keyring: Keyring
+) -> None:
+    overrides = Overrides(tmp_path / DATABASE)
+    told = overrides.issue("gate-1", wish(order=12).key, Mode.NONE, keyring=keyring, now=NOW)
+    overrides.close()
+    again = wish(order=12, given_at=NOW + timedelta(days=30))
+
+    assert change(again, told, GONE, signer=signer_of(keyring), now=NOW) == Change(wish=again.key, mode=Mode.BLACKOUT)
