@@ -4,12 +4,42 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    model_validator,
+)
 
 from plugins.videotron.protocol.wire import MAX_BLOCK_BYTES, MAX_BLOCKS, MAX_SAFE_INTEGER, block_count, cid_of
 
+
+def _written(value: object) -> object:
+    """Pydantic would take numbers and other ways of writing, too, which another implementation would not."""
+    if not isinstance(value, str):
+        return value
+    if not _RFC3339.fullmatch(value):
+        raise ValueError("not a time with seconds and offset")
+    return datetime.fromisoformat(value)
+
+
+def _in_utc(time: datetime) -> datetime:
+    if not 1900 <= time.year <= 9990:  # beyond, it could not be told in every zone
+        raise ValueError("a time that nobody means")
+    return time.astimezone(UTC)
+
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+Time = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
 Cid = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PlayerId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
@@ -66,7 +96,7 @@ class HubState(Document):
     site: Site
     online: bool
     run: Boot
-    now: AwareDatetime  # a player's time is never before this
+    now: Time  # a player's time is never before this
 
 
 class Playing(Document):
@@ -74,7 +104,7 @@ class Playing(Document):
 
     item: ItemId
     cid: Cid
-    since: AwareDatetime
+    since: Time
     position: Seconds = 0.0  # in the film
 
 
@@ -90,7 +120,7 @@ class Rejection(Document):
 
     attack: Annotated[str, Field(pattern=r"^[a-z][a-z0-9 -]{0,39}$")]
     count: Count
-    last: AwareDatetime
+    last: Time
     text: Text = ""
 
 
@@ -126,19 +156,19 @@ class PlayerState(Document):
     command: Count  # counter of the last command carried out
     shows: Annotated[str, Field(pattern=r"^[a-z]{1,20}$")]  # of `manifests.Shows`
     playing: Playing | None
-    holds: Annotated[tuple[Cid, ...], Field(max_length=2000)]  # whole, verified files
+    holds: Annotated[tuple[Cid, ...], Field(max_length=2000), FailFast()]  # whole, verified files
     mpv: Annotated[str, Field(max_length=40)]  # "playing", "idle", "starting", "down"
     free_bytes: Count
     received_bytes: Count = 0  # of blocks, since the boot
     received_bytes_per_s: Count = 0  # over the last half minute
-    clock: AwareDatetime
-    time: AwareDatetime  # what it goes by: later than `clock` when that is known to be behind
+    clock: Time
+    time: Time  # what it goes by: later than `clock` when that is known to be behind
     chain: Boot  # of its proofs of play
     proof_seq: Count  # the last proof in it
     proofs_waiting: Count = 0
     machine: Machine = Machine()
-    problems: Annotated[tuple[Problem, ...], Field(max_length=20)] = ()
-    rejections: Annotated[tuple[Rejection, ...], Field(max_length=20)] = ()
+    problems: Annotated[tuple[Problem, ...], Field(max_length=20), FailFast()] = ()
+    rejections: Annotated[tuple[Rejection, ...], Field(max_length=20), FailFast()] = ()
 
 
 class ProofEntry(Document):
@@ -152,7 +182,7 @@ class ProofEntry(Document):
     sha256: Digest
     epoch: Count  # of the manifest that it was played by
     manifest: Count  # its seq
-    started_at: AwareDatetime
+    started_at: Time
     seconds: Seconds  # by the monotonic clock
     result: Annotated[str, Field(pattern=r"^(completed|partial|failed|unknown)$")]
     reason: Text = ""
@@ -170,7 +200,9 @@ class ProofOfPlay(Document):
     player: PlayerId
     chain: Boot  # chosen at random when the player's record began
     prev: Digest
-    entries: Annotated[tuple[Annotated[str, Field(max_length=3000)], ...], Field(min_length=1, max_length=200)]
+    entries: Annotated[
+        tuple[Annotated[str, Field(max_length=3000)], ...], Field(min_length=1, max_length=200), FailFast()
+    ]
 
 
 class ProofAck(Document):
@@ -195,7 +227,7 @@ class Shot(Document):
 
     player: PlayerId
     boot: Boot
-    at: AwareDatetime
+    at: Time
     command: Count  # that asked for it; 0 = by the schedule
     shows: Annotated[str, Field(pattern=r"^[a-z]{1,20}$")]
     item: ItemId | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from plugins.videotron.protocol.documents import Document
 from plugins.videotron.protocol.reasons import Attack
@@ -29,7 +29,7 @@ class Envelope(BaseModel):
     v: Literal[1]
     type: Annotated[str, Field(max_length=80)]
     payload: str
-    signatures: Annotated[tuple[Signature, ...], Field(max_length=16)]
+    signatures: Annotated[tuple[Signature, ...], Field(max_length=16), FailFast()]
 
 
 DocumentT = TypeVar("DocumentT", bound=Document)
@@ -78,13 +78,18 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 def parse(model: type[ModelT], text: str) -> ModelT:
     """The model in a JSON text; a key twice in one object is an error. Raises: WireError."""
     try:
-        json.loads(text, object_pairs_hook=_without_duplicates)  # pydantic would take the last of two equal keys
+        # pydantic would take the last of two equal keys, and NaN, which is not JSON.
+        json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_number)
         return model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise WireError(f"{model.__name__}: {'.'.join(map(str, first['loc']))} {first['msg']}") from None
     except (ValueError, RecursionError) as error:
         raise WireError(f"{model.__name__}: {str(error)[:200]}") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

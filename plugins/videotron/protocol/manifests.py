@@ -7,18 +7,18 @@ import binascii
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, FailFast, Field, model_validator
 
-from plugins.videotron.protocol.documents import Cid, Digest, Document, ItemId, PlayerId, Seconds, Site
+from plugins.videotron.protocol.documents import Cid, Digest, Document, ItemId, PlayerId, Seconds, Site, Time
 from plugins.videotron.protocol.wire import MAX_BLOCK_BYTES, MAX_BLOCKS, cid_of
 
 
 def _public_key(text: str) -> str:
     try:
-        good = len(base64.b64decode(text, validate=True)) == 32
+        key = base64.b64decode(text, validate=True)
     except binascii.Error:
-        good = False
-    if not good:
+        key = b""
+    if len(key) != 32 or base64.b64encode(key).decode() != text:  # one key is one text: none counts twice
         raise ValueError("not base64 of 32 bytes")
     return text
 
@@ -33,7 +33,7 @@ class KeyRole(Document):
     """Who may sign: at least `threshold` of these Ed25519 keys (base64 of 32 bytes)."""
 
     threshold: Annotated[int, Field(ge=1, le=10)]
-    keys: Annotated[tuple[PublicKey, ...], Field(min_length=1, max_length=10)]
+    keys: Annotated[tuple[PublicKey, ...], Field(min_length=1, max_length=10), FailFast()]
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -53,8 +53,8 @@ class Keyset(Document):
     site: Site
     version: Positive
     epoch: Positive
-    issued: AwareDatetime
-    expires: AwareDatetime
+    issued: Time
+    expires: Time
     root: KeyRole
     online: KeyRole
 
@@ -64,7 +64,9 @@ class Keychain(Document):
 
     TYPE: ClassVar[str] = "siarhub.keychain.v1"
 
-    keysets: Annotated[tuple[Annotated[str, Field(max_length=20_000)], ...], Field(min_length=1, max_length=40)]
+    keysets: Annotated[
+        tuple[Annotated[str, Field(max_length=20_000)], ...], Field(min_length=1, max_length=40), FailFast()
+    ]
 
 
 class File(Document):
@@ -74,7 +76,7 @@ class File(Document):
     sha256: Digest
     size: Annotated[int, Field(ge=1, le=MAX_BLOCKS * MAX_BLOCK_BYTES)]
     seconds: Seconds  # how long it runs
-    fetch_after: AwareDatetime | None = None  # not before this, for a link that costs; None: at once
+    fetch_after: Time | None = None  # not before this, for a link that costs; None: at once
 
     @model_validator(mode="after")
     def _named_by_its_hash(self) -> Self:
@@ -95,10 +97,10 @@ class ManifestItem(File):
 
     item: ItemId
     title: Annotated[str, Field(max_length=300)]
-    start: AwareDatetime
-    end: AwareDatetime  # the first instant at which it may not be shown any more
-    days: Annotated[tuple[Weekday, ...], Field(max_length=7)] = ()  # () = every day
-    dayparts: Annotated[tuple[Daypart, ...], Field(max_length=24)] = ()  # () = the whole day
+    start: Time
+    end: Time  # the first instant at which it may not be shown any more
+    days: Annotated[tuple[Weekday, ...], Field(max_length=7), FailFast()] = ()  # () = every day
+    dayparts: Annotated[tuple[Daypart, ...], Field(max_length=24), FailFast()] = ()  # () = the whole day
     priority: Literal["urgent", "normal"] = "normal"
     share: Annotated[int, Field(ge=1, le=20)] = 1  # places in one round of the loop
     classification: Annotated[str, Field(max_length=40)] = ""
@@ -130,12 +132,12 @@ class Manifest(Document):
     keyset: Positive  # version in force when it was signed
     epoch: Positive
     seq: Positive
-    issued: AwareDatetime
-    expires: AwareDatetime  # from then on the fallback is shown
+    issued: Time
+    expires: Time  # from then on the fallback is shown
     screen: Screen
     fetch_kbps: Annotated[int, Field(ge=0, le=10_000_000)] = 0  # fetch films no faster, in kbit/s; 0: no limit
-    items: Annotated[tuple[ManifestItem, ...], Field(max_length=1000)]
-    standby: Annotated[tuple[Standby, ...], Field(max_length=100)] = ()
+    items: Annotated[tuple[ManifestItem, ...], Field(max_length=1000), FailFast()]
+    standby: Annotated[tuple[Standby, ...], Field(max_length=100), FailFast()] = ()
     fallback: Standby | None = None  # None: the player's own
 
     def files(self) -> tuple[File, ...]:
@@ -172,10 +174,10 @@ class Override(Document):
     keyset: Positive
     epoch: Positive
     counter: Positive
-    issued: AwareDatetime
-    until: AwareDatetime | None  # None: until a higher counter says otherwise
+    issued: Time
+    until: Time | None  # None: until a higher counter says otherwise
     mode: Mode
-    films: Annotated[tuple[Standby, ...], Field(max_length=20)] = ()  # of an emergency, in this order
+    films: Annotated[tuple[Standby, ...], Field(max_length=20), FailFast()] = ()  # of an emergency, in this order
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -197,6 +199,6 @@ class Command(Document):
     aud: PlayerId
     epoch: Positive
     counter: Positive
-    issued: AwareDatetime
-    expires: AwareDatetime
+    issued: Time
+    expires: Time
     name: CommandName
