@@ -246,7 +246,7 @@ def unheard(player: str, screen: ScreenSettings) -> dict[str, Any]:
     empty = (
         "last_seen playing shows shows_since mpv software free_bytes received_bytes received_bytes_per_s clock"
         " clock_offset_s goes_on_until receiving shot machine epoch_followed seq_followed keyset_followed"
-        " override_followed command_done proofs_waiting"
+        " bytes_today bytes_month override_followed command_done proofs_waiting"
     )
     zero = "wanted held epoch seq keyset override command"
     return {

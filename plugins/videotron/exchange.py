@@ -7,10 +7,12 @@ the broker lost is published again on every connect.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import ChainMap, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hub.api import CurrentDelivery, Delivered, DeliveryState, HubError, ItemNumber, PluginContext, Rendition, Sha256
 from plugins.videotron.announcing import Announcer
@@ -35,6 +37,8 @@ from plugins.videotron.settings import VideotronSettings, keys_folder
 from plugins.videotron.snapshot import SnapshotFile, read_snapshot
 from plugins.videotron.standing import Player
 from plugins.videotron.store import Issued, Store, Wish
+from plugins.videotron.usage import FILE as USAGE
+from plugins.videotron.usage import Usage
 
 RECONCILE_EVERY_S = 10.0
 SNAPSHOT_EVERY_S = 2.0
@@ -71,7 +75,8 @@ class Exchange:
             settings.screens, silent_after=timedelta(seconds=settings.silent_after_s), clock=context.clock
         )
         self.conditions = Conditions(self.roster, translate=context.translate, clock=context.clock)
-        self.links = Links(settings.screens, zone_of=lambda player: context.zone, clock=context.clock)
+        self.links = Links(settings.screens, zone_of=self._zone_of, clock=context.clock)
+        self.usage = Usage(context.state_dir / USAGE, zone_of=self._zone_of, clock=context.clock)
         self.sender = Sender(
             topics=self._topics,
             pace=Pace(
@@ -80,6 +85,7 @@ class Exchange:
                 upload_limit_kbps=settings.upload_limit_kbps,
             ),
             rules=self.links,
+            on_sent=self.usage.count,
             clock=context.clock,
             log=context.log,
         )
@@ -127,6 +133,7 @@ class Exchange:
         self._store = store
         kept = await asyncio.to_thread(ProofStore, folder / FILE_NAME)
         try:
+            await self._load_usage()
             await self.emergencies.open()
             self.roster.recall(await asyncio.to_thread(read_snapshot, folder, self._context.clock.now()))
             proofs = ProofKeeper(
@@ -143,6 +150,7 @@ class Exchange:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._reconcile_forever(store), name="videotron: reconcile")
                 group.create_task(self._keep_snapshot(snapshot), name="videotron: snapshot")
+                group.create_task(self.usage.keep(self._log), name="videotron: usage")
                 group.create_task(self.emergencies.run(), name="videotron: emergencies")
                 group.create_task(self.broker.run(lambda link: self._session(link, proofs)), name="videotron: broker")
         finally:
@@ -151,6 +159,16 @@ class Exchange:
             store.close()
             kept.close()
             await self._write_snapshot(snapshot.end)
+
+    async def _load_usage(self) -> None:
+        try:
+            await asyncio.to_thread(self.usage.load)
+        except (sqlite3.Error, OSError) as error:  # figures must not stop the transfers
+            self._log.error("usage_was_not_read", reason=str(error))
+
+    def _zone_of(self, player: str) -> ZoneInfo:
+        screen = self._settings.screens.get(player)
+        return ZoneInfo(screen.zone) if screen else self._context.zone
 
     async def _session(self, link: Link, proofs: ProofKeeper) -> None:
         heard = ("r/+/+", "s/+/state", "s/+/proof", "s/+/shot")
@@ -389,6 +407,7 @@ class Exchange:
     async def _write_snapshot(self, write: Callable[[datetime, list[dict[str, Any]]], None]) -> None:
         self._receiving = self.sender.progress()
         rows = self.conditions.rows(self._duties(), progress=self._receiving, truths={})
+        rows = [row | self.usage.row(str(row["player"])) for row in rows]
         try:
             await asyncio.to_thread(write, self._context.clock.now(), rows)
         except OSError as error:  # a full disk must not stop the transfers; the next turn tries again

@@ -168,6 +168,7 @@ class VideotronPlugin:
         if not self._settings.screens:
             troubles.append("no screen is configured")
         troubles += exchange.troubles()
+        troubles += exchange.usage.over({name: one.monthly_limit_mb for name, one in self._settings.screens.items()})
         if exchange.keyring:
             troubles += keystatus.ending(exchange.keyring.keyset, self._context.clock.now())
         if exchange.lost:
