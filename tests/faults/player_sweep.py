@@ -19,6 +19,8 @@ from hub.ledger.database import LedgerError, open_for_reading
 from hub.media.samples import make_video
 from plugins.videotron.local_broker import LocalBroker, local_broker
 from plugins.videotron.local_trust import trust_each_other
+from plugins.videotron.proofs import journal_key
+from plugins.videotron.protocol import ProofEntry
 from tests.faults import strace
 from tests.faults.process import Victim, hub_tables, write_config
 from tests.faults.row import Judged, Row, row_of
@@ -165,12 +167,14 @@ def _plays_on_disk(state: Path) -> list[Proof]:
             shutil.copyfile(path, Path(copy, path.name))
         db = sqlite3.connect(Path(copy, "proof.db"))
         try:
-            rows = db.execute("SELECT boot, seq, started_at FROM plays").fetchall()
+            rows = db.execute("SELECT chain, text FROM head JOIN entry").fetchall()
         except sqlite3.OperationalError:  # killed before the table was made
             return []
         finally:
             db.close()
-    return [(f"played/{SCREEN}/{boot}/{seq}", started_at) for boot, seq, started_at in rows]
+    entries = [(chain, ProofEntry.model_validate_json(text)) for chain, text in rows]
+    shown = [(chain, entry) for chain, entry in entries if entry.result in ("completed", "partial")]
+    return [(journal_key(SCREEN, chain, entry.seq), entry.started_at.isoformat()) for chain, entry in shown]
 
 
 def _bad_files(state: Path, film: bytes) -> str:

@@ -32,12 +32,14 @@ class Proving:
         identity: Signs,
         publish: Callable[[bytes], Awaitable[bool]],
         log: Log,
+        send_again_s: float = SEND_AGAIN_S,
     ) -> None:
         self._proofs = proofs
         self._player = player
         self._identity = identity
         self._publish = publish
         self._log = log
+        self._send_again_s = send_again_s
         self._events: deque[Shown | Ended] = deque()
         self._writer = threading.Lock()
         self._happened = asyncio.Event()
@@ -96,7 +98,7 @@ class Proving:
             self._recorded.clear()
             self._answered.clear()
             if await self._send():
-                await _within(SEND_AGAIN_S, self._answered)
+                await _within(self._send_again_s, self._answered)
             else:
                 await self._recorded.wait()
 
@@ -128,7 +130,7 @@ class Proving:
                 for _ in events:
                     self._events.popleft()
                 self.trouble = (
-                    "" if kept else f"{self._proofs.lost} plays were lost: the hub has not taken the older ones"
+                    "" if kept else f"no room for plays, {self._proofs.lost} lost: the hub has not taken the older ones"
                 )
 
 
