@@ -18,6 +18,7 @@ from plugins.videotron.reckoning import Reckoning, Row, is_final
 from plugins.videotron.settings import VideotronSettings
 from plugins.videotron.standing import Change, Player, Stand, change, standing
 
+UP_WITHIN_S, FILMS_WITHIN_S = 20.0, 5.0
 FILE_WITHIN = timedelta(minutes=15)
 LIVE = frozenset({ItemState.ACCEPTED, ItemState.ACTIVE})
 
@@ -48,20 +49,30 @@ class Emergencies:
         self._reckoning = Reckoning(context.state_dir)
         self.deliveries: Sequence[CurrentDelivery] = ()
         self.news = asyncio.Event()  # a player said something, or was told something
+        self._opened, self._settled = asyncio.Event(), asyncio.Event()
 
     async def open(self) -> None:
         """Take up what was ordered before. Raises: sqlite3.Error."""
         self._overrides = await asyncio.to_thread(Overrides, self._context.state_dir / DATABASE)
+        self._opened.set()
 
     def close(self) -> None:
         if self._overrides:
             self._overrides.close()
             self._overrides = None
+            self._opened.clear()
+            self._settled.clear()
 
-    @property
-    def ready(self) -> bool:
-        """Whether orders can be taken: what was ordered before is known, and there is a key to sign with."""
-        return self._overrides is not None and self._keyring() is not None
+    async def is_up(self, *, with_films: bool) -> bool:
+        """Whether orders can be taken. A hub that is starting is waited for, as whoever orders would have to.
+
+        `with_films`: until it is known, too, which films there are; but not for ever.
+        """
+        if not await _within(UP_WITHIN_S, self._opened) or self._keyring() is None:
+            return False
+        if with_films:
+            await _within(FILMS_WITHIN_S, self._settled)
+        return True
 
     @property
     def in_force(self) -> Mapping[str, Override]:
@@ -110,6 +121,7 @@ class Emergencies:
         for player in await self._withdrawn():
             await self._end(player)
         await self._issue()
+        self._settled.set()
 
     async def observe(self, entries: Iterable[JournalEntry]) -> None:
         """A file that was refused will never be shown."""
@@ -125,12 +137,8 @@ class Emergencies:
             self.news.clear()
             rows = await self.write_rows()
             pending = not all(is_final(row.as_json()) for row in rows)
-            try:
-                async with asyncio.timeout(1.0 if pending else 10.0):
-                    await self.news.wait()
-            except TimeoutError:
-                continue
-            await asyncio.sleep(0.2)  # players speak in bursts
+            if await _within(1.0 if pending else 10.0, self.news):
+                await asyncio.sleep(0.2)  # players speak in bursts
 
     async def write_rows(self) -> list[Row]:
         """Bring `emergencies.json` up to date: what a command reads after its order is not from before it."""
@@ -253,6 +261,15 @@ class Emergencies:
             await asyncio.to_thread(self._sign, player, due, overrides, keyring)
         self.news.set()
         await self._tell([player])
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether it happens in this time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def _is_for(current: CurrentDelivery, wish: Wish) -> bool:

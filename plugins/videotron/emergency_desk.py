@@ -27,7 +27,7 @@ class EmergencyDesk:
         """Carry out an order of an emergency; None for any other."""
         if order.name not in NAMES:
             return None
-        if not self._emergencies.ready:
+        if not await self._emergencies.is_up(with_films=bool(order.args.keys() & {"template", "item"})):
             return Outcome(done=False, message=self._say("The videotron part is not up yet; give the order again."))
         try:
             asked = understood(order, self._context.settings.screens, self._context.clock.now())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -75,6 +76,38 @@ async def test_a_template_through_the_commands_and_over_kills(chain: Chain, shor
     given = [(one.name, one.who.split(" ")[0], one.done) for one in chain.facts(OrderGiven)]
     assert given == [("videotron.emergency", "root", True), ("videotron.clear", "root", True)]
     assert number in str(chain.items())
+
+
+async def test_a_hub_that_is_killed_while_it_is_told_carries_the_order_out_when_it_is_back(
+    chain: Chain, short_folder: Path
+) -> None:
+    await with_template(chain, short_folder)
+
+    await give_and_kill(chain, "emergency", "banjir", "--screens", "all", "--why", "banjir")
+    await chain.until("the emergency", lambda: shows(chain) == dict.fromkeys(EVERY, "emergency"))
+
+    await give_and_kill(chain, "clear", "--screens", "all")
+    await chain.until("the fallback again", lambda: shows(chain) == dict.fromkeys(EVERY, "fallback"))
+
+
+async def give_and_kill(chain: Chain, *arguments: str) -> None:
+    """Give an order, and kill the hub as soon as it is written."""
+    async with asyncio.TaskGroup() as group:
+        given = group.create_task(order(chain, *arguments))
+        await chain.until("the order is written", lambda: orders_in(chain, f"videotron.{arguments[0]}"))
+        await chain.stage.hub.kill()
+        await chain.stage.hub.start()
+    answer, _ = given.result()
+    assert answer["done"], answer
+
+
+def orders_in(chain: Chain, name: str) -> list[int]:
+    """The rows of such orders in the ledger, looked at without any delay."""
+    db = sqlite3.connect(chain.stage.state_dir / "ledger.db", timeout=5)
+    try:
+        return [row[0] for row in db.execute("SELECT id FROM person_order WHERE name = ?", (name,))]
+    finally:
+        db.close()
 
 
 async def test_a_file_is_on_the_screens_without_any_further_step(chain: Chain, short_folder: Path) -> None:

@@ -158,7 +158,7 @@ class Scene:
 async def scene(broker, tools, tmp_path) -> AsyncIterator[Scene]:
     station = tools.make_station(broker, tmp_path, screens=("gate-1", "gate-2"))
     async with station.running():
-        await tools.until(lambda: station.exchange.broker.link and station.exchange.emergencies.ready)
+        await tools.until(lambda: station.exchange.broker.link and station.exchange.emergencies._opened.is_set())
         yield Scene(station=station, broker=broker, tools=tools, folder=tmp_path)
 
 
@@ -362,7 +362,7 @@ async def test_a_large_transfer_does_not_hold_an_emergency_up(broker, tools, tmp
     station = tools.make_station(broker, tmp_path, screens=("gate-1", "gate-2"))
     async with station.running():
         scene = Scene(station=station, broker=broker, tools=tools, folder=tmp_path)
-        await tools.until(lambda: station.exchange.broker.link and station.exchange.emergencies.ready)
+        await tools.until(lambda: station.exchange.broker.link and station.exchange.emergencies._opened.is_set())
         await scene.deliver(clips["red"], FLOOD, template="banjir")
         async with scene.player():
             await scene.holds(FLOOD)
