@@ -32,6 +32,9 @@ class Envelope(BaseModel):
     signatures: Annotated[tuple[Signature, ...], Field(max_length=16), FailFast()]
 
 
+MAX_MEMBERS = 2000  # of one list or object
+MAX_VALUES = 120_000  # in all: 1000 items with 24 dayparts each have 95,000
+
 DocumentT = TypeVar("DocumentT", bound=Document)
 
 
@@ -76,16 +79,31 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def parse(model: type[ModelT], text: str) -> ModelT:
-    """The model in a JSON text; a key twice in one object is an error. Raises: WireError."""
+    """The model in a JSON text; refused: a key twice in one object, what is not JSON, too many values.
+
+    Raises: WireError.
+    """
     try:
         # pydantic would take the last of two equal keys, and NaN, which is not JSON.
-        json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_number)
+        _check_amount(json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_number))
         return model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise WireError(f"{model.__name__}: {'.'.join(map(str, first['loc']))} {first['msg']}") from None
     except (ValueError, RecursionError) as error:
         raise WireError(f"{model.__name__}: {str(error)[:200]}") from None
+
+
+def _check_amount(document: Any) -> None:
+    """Half a million empty lists fit into the bytes of a document, and would keep a small machine busy for seconds."""
+    waiting, left = [document], MAX_VALUES
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            left -= len(value)
+            if len(value) > MAX_MEMBERS or left < 0:
+                raise ValueError("more values than any document has")
+            waiting.extend(value.values() if isinstance(value, dict) else value)
 
 
 def _no_number(name: str) -> None:
