@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from plugins.videotron.player import display
 from plugins.videotron.player.cancelling import never_losing_a_cancellation
 from plugins.videotron.player.clips import Clip, Play, Result
 from plugins.videotron.player.faults import Faults
 from plugins.videotron.player.geometry import misfit
-from plugins.videotron.player.mpv import Mpv, MpvGone
+from plugins.videotron.player.mpv import Mpv, MpvGone, MpvRefused
 from plugins.videotron.player.ports import Clock, Log
 from plugins.videotron.player.program import Program
 from plugins.videotron.player.projector import Audience, Projector, Worn
@@ -148,16 +149,24 @@ class Playback:
     def pid(self) -> int | None:
         return self._projector.mpv.pid if self._projector else None
 
-    async def screenshot(self, target: Path) -> None:
-        """Put what mpv shows now into a PNG file, whole or not at all.
+    async def screenshot(self, target: Path) -> float:
+        """Put what stands on the output now into a JPEG or PNG, by its name, whole or not at all.
 
+        Returns how many seconds into the film that is. Of an output that cannot be copied it is the film's own picture.
         Raises: MpvGone or MpvRefused when there is no picture.
         """
         if self._projector is None:
             raise MpvGone("mpv is being restarted")
-        temporary = target.with_name(f".{target.stem}.tmp.png")
-        await self._projector.mpv.command("screenshot-to-file", str(temporary), "video")
+        mpv, temporary = self._projector.mpv, target.with_name(f".{target.stem}.tmp{target.suffix}")
+        position: Any = 0.0
+        with contextlib.suppress(MpvRefused):  # between two films there is none
+            position = await mpv.command("get_property", "time-pos")
+        try:
+            await mpv.command("screenshot-to-file", str(temporary), "window")
+        except MpvRefused:
+            await mpv.command("screenshot-to-file", str(temporary), "video")
         temporary.replace(target)
+        return float(position or 0.0)
 
     # --- keeping it so
 
