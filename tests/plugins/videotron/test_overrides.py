@@ -9,8 +9,8 @@ import pytest
 
 from hub.api import ItemNumber
 from plugins.videotron.keyring import Keyring, make
-from plugins.videotron.overrides import DATABASE, Overrides, Wish, signer_of
-from plugins.videotron.protocol import Mode, Override, Standby, cid_of, decode_signed, key_id
+from plugins.videotron.overrides import DATABASE, InForce, Overrides, Wish, signer_of
+from plugins.videotron.protocol import Manifest, Mode, Override, PlayerState, Standby, cid_of, decode_signed, key_id
 from plugins.videotron.standing import Change, Player, Stand, change, standing
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -138,3 +138,25 @@ def test_an_order_is_told_also_when_it_has_the_number_of_one_from_before_a_backu
     again = wish(order=12, given_at=NOW + timedelta(days=30))
 
     assert change(again, told, GONE, signer=signer_of(keyring), now=NOW) == Change(wish=again.key, mode=Mode.BLACKOUT)
+
+
+def test_another_emergency_waits_for_its_film_while_one_is_on(tmp_path: Path, keyring: Keyring) -> None:
+    overrides = Overrides(tmp_path / DATABASE)
+    told = overrides.issue("gate-1", "1", Mode.EMERGENCY, films=[FILM], until=None, keyring=keyring, now=NOW)
+    overrides.close()
+    new = Standby(cid="b" * 32, sha256="b" * 64, size=10, seconds=1.0, item="IP-2026-11-0003", title="Evakuasi")
+    other = wish(order=2, mode=Mode.EMERGENCY, item=new.item)
+
+    def due(told: InForce | None, *held: str) -> Change | None:
+        player = Player(
+            online=True,
+            last_seen=NOW,
+            state=PlayerState.model_construct(holds=held),
+            manifest=Manifest.model_construct(items=(), standby=(FILM, new), fallback=None),
+        )
+        return change(other, told, player, signer=signer_of(keyring), now=NOW)
+
+    expected = Change(wish=other.key, mode=Mode.EMERGENCY, films=(new,))
+    assert due(told, FILM.cid) is None
+    assert due(told, FILM.cid, new.cid) == expected
+    assert due(None) == expected  # nothing else is on: the screen shows it as soon as the film is there
