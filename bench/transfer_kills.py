@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import Measure
-from bench.transfer_rig import Film, Process, Rig, Screen, rig, until_sent
+from bench.transfer_rig import BLOCK_BYTES, Film, Process, Rig, Screen, rig, until_sent
 
 VICTIM = "p0"
 CROWD = ("p1", "p2", "p3")
@@ -73,13 +73,15 @@ def measures(folder: Path, film: Film) -> Iterator[Measure]:
         yield Measure(name=f"transfer-kill-{name}-again", ours=done.again, theirs=None, target=0, note="blocks")
 
 
-async def survive(folder: Path, film: Film, name: str, *, block_bytes: int = 262144) -> Survived:
-    """Kill one of them when two fifths have been sent, start it again, and wait for the end."""
-    limit_kbps = int(film.size * 8 / 1000 / LIMIT_S)
+async def survive(
+    folder: Path, film: Film, name: str, *, at: float = 0.4, block_bytes: int = BLOCK_BYTES, takes_s: float = LIMIT_S
+) -> Survived:
+    """Kill one of them when this part has been sent, start it again, and wait for the end."""
+    limit_kbps = int(film.size * 8 / 1000 / takes_s)
     players = (VICTIM, *CROWD)
     async with rig(folder, [film], players, upload_limit_kbps=limit_kbps, block_bytes=block_bytes) as made:
         async with _on(made) as scene:
-            await until_sent(made, film.size * 2 // 5)
+            await until_sent(made, int(film.size * at))
             await KILLS[name](scene)
             said = [*await scene.victim.rest(), *await scene.crowd.rest()]
         fetched = [line for line in said if line["event"] == "fetched"]

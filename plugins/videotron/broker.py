@@ -216,6 +216,7 @@ class Broker:
         settings = self._settings
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.ReceiveMaximum = settings.receive_maximum
+        properties.MaximumPacketSize = MAX_DOCUMENT_BYTES + FRAME_ROOM  # no player says anything larger
         return aiomqtt.Client(
             settings.host,
             settings.port,

@@ -76,7 +76,9 @@ class Intray:
     def _take_report(self, cid: str, player: str, payload: bytes) -> None:
         """A report is the player's request and nothing more: nothing is called delivered by it."""
         report = decode_report(payload)
-        if cid not in self._wanted.get(player, ()):  # withdrawn meanwhile, or none of its business
+        if not self._sender.knows(cid):
+            raise WireError(f"a report about {cid}, which nobody was given lately")
+        if cid not in self._wanted.get(player, ()):  # withdrawn from this player meanwhile
             return
         if report.blocks != self._sender.blocks_of(cid):
             raise WireError(f"a report about {report.blocks} blocks of {cid}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +18,7 @@ from plugins.videotron.protocol import FLUSH_INDEX, Block, Report, Topics, encod
 from plugins.videotron.streams import Pipe
 
 URGENT_HOLD_OFF_S = 0.2
+REMEMBERED = 200
 
 
 class Rules(Protocol):
@@ -97,6 +99,7 @@ class Sender:
         self._bucket = Bucket(pace.upload_limit_kbps * 125)
         self._wake = asyncio.Event()
         self._largest: int | None = None  # message that the broker takes
+        self._gone: deque[str] = deque(maxlen=REMEMBERED)  # offered before: players may still report on them
         self.uplink = Uplink()
 
     def offer(self, offers: Iterable[Offer]) -> None:
@@ -104,6 +107,7 @@ class Sender:
         offered = {offer.content.cid: offer for offer in offers}
         for cid in self._transfers.keys() - offered.keys():
             self._transfers.pop(cid).carousel.reset()
+            self._gone.append(cid)
         for cid, offer in offered.items():
             known = self._transfers.get(cid)
             if known is None or known.content != offer.content:
@@ -123,6 +127,10 @@ class Sender:
             self._wake.set()
         else:
             transfer.carousel.forget(player)
+
+    def knows(self, cid: str) -> bool:
+        """Whether this content is offered, or was lately."""
+        return cid in self._transfers or cid in self._gone
 
     def blocks_of(self, cid: str) -> int | None:
         """How many blocks an offered content has."""

@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 @pytest.mark.system
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["intake", "hub", "player", "radio"])
+@pytest.mark.parametrize("name", ["intake", "hub", "player", "transfer", "radio"])
 @pytest.mark.xdist_group("faults")
 def test_a_kill_loses_doubles_and_damages_nothing(name: str) -> None:
     if shutil.which("strace") is None and name in ("intake", "player"):
