@@ -42,6 +42,13 @@ def test_entries_come_in_order_after_a_cursor_and_of_one_item(db: sqlite3.Connec
     assert facts.newest(db) == 3
 
 
+def test_what_a_plugin_recorded_is_found_by_its_keys_in_their_order(db: sqlite3.Connection) -> None:
+    for plugin, key in (("p", "b/2"), ("p", "b/1"), ("p", "a/9"), ("p", "c/1"), ("q", "b/3")):
+        facts.add(db, plugin, key, filed(), now=NOON)
+
+    assert list(facts.by_key(db, "p", "b/", "b0")) == [("b/1", filed()), ("b/2", filed())]
+
+
 def test_plays_are_counted_by_the_day_in_wita(db: sqlite3.Connection) -> None:
     late = datetime(2026, 11, 30, 15, 59, 59, tzinfo=UTC)
     facts.count_play(db, played(late), WITA)
