@@ -109,7 +109,7 @@ class Mpv:
                 await asyncio.wait(waiting)
             return [answer.result() for answer in waiting]
         except (TimeoutError, OSError) as error:
-            raise MpvGone(f"mpv did not answer {commands[0][0]}{self.complaint}") from error
+            raise MpvGone(f"mpv did not answer within {self._answer_within_s:g} s{self.complaint}") from error
         finally:
             for number in numbers:
                 self._forget(number)
