@@ -90,7 +90,10 @@ async def hub_withdraw(item: Item, reason: str) -> None:
 
 @hookspec
 async def hub_order(order: Order) -> Outcome:  # type: ignore[empty-body]
-    """Carry out a person's order whose name begins with this plugin's name. At least once: use `order.id`."""
+    """Carry out a person's order whose name begins with this plugin's name. At least once: use `order.id`.
+
+    `<plugin>.emergency`, `.blackout` and `.clear` wait for no other orders, and come only from the emergency group.
+    """
 
 
 @hookspec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import shutil
 import sqlite3
@@ -49,6 +50,7 @@ def check(context: Context, as_json: bool) -> None:
     problems += _running(context) if runs else ()
     notes = [] if has_the_hubs_rights else [LEFT_OUT]
     notes += [] if runs else [NOT_RUNNING]
+    notes += _no_emergency_group(settings)
     if as_json:
         print_json({"ok": not problems, "problems": problems, "notes": notes})
     else:
@@ -56,6 +58,15 @@ def check(context: Context, as_json: bool) -> None:
         click.echo("\n".join([*found, *notes]))
     if problems:
         raise SystemExit(1)
+
+
+def _no_emergency_group(settings: Settings) -> list[str]:
+    group = settings.orders.emergency_group
+    try:
+        grp.getgrnam(group)
+    except KeyError:
+        return [f"There is no group {group} here: root alone may order an emergency (make install creates it)."]
+    return []
 
 
 def _tools(context: Context) -> Iterator[str]:
