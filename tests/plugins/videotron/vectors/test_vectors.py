@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from plugins.videotron.protocol import Attack
 from tests.plugins.videotron.vectors import generate
 
 HERE = Path(__file__).parent
+DOCS = HERE.parents[3] / "docs"
 VERDICTS: dict[str, Any] = json.loads((HERE / "verdicts.json").read_text())
 STEPS = [(history["name"], step) for history in VERDICTS["histories"] for step in history["steps"]]
 # Said by the player about blocks and by the hub: no document that is judged ends so.
@@ -63,6 +65,25 @@ def test_what_was_accepted_has_a_signature_that_holds(history: str, step: dict[s
     assert counted, history
     for one in counted:
         Ed25519PublicKey.from_public_bytes(by[one["kid"]]).verify(base64.b64decode(one["sig"]), message)
+
+
+def test_the_protocol_shows_the_first_signature_as_it_is() -> None:
+    vector = json.loads((HERE / "signatures.json").read_text())[0]
+    text = (DOCS / "protocol.md").read_text().partition("<!-- signature example -->")[2]
+
+    shown = dict(line.split(maxsplit=1) for line in text.strip().splitlines()[:6])
+
+    assert shown == {name: vector[name] for name in ("type", "payload", "signed", "public", "kid", "signature")}
+
+
+def test_every_attack_that_the_protocol_names_has_its_tests() -> None:
+    tests = " ".join(path.read_text() for path in (HERE.parent / "attacks").glob("test_*.py"))
+    table = (DOCS / "protocol.md").read_text().partition("| attack (TUF")[2].partition("\n\n")[0]
+
+    named = re.findall(r"`(test_\w+)`", table)
+
+    assert len(named) > 20
+    assert [name for name in named if f"def {name}" not in tests] == []
 
 
 def key(number: int) -> bytes:
