@@ -21,18 +21,9 @@ def give(db: sqlite3.Connection, name: str, args: Mapping[str, str], *, who: str
 
 
 def waiting(db: sqlite3.Connection) -> list[Order]:
+    """What is to be carried out, in order. People's processes write rows: one that is no order is passed over."""
     rows = db.execute("SELECT * FROM person_order WHERE done IS NULL ORDER BY id")
-    return [
-        Order(
-            id=row["id"],
-            name=row["name"],
-            args=json.loads(row["args"]),
-            who=row["who"],
-            why=row["why"],
-            given_at=moment(row["given_at"]),
-        )
-        for row in rows
-    ]
+    return [order for row in rows if (order := _order(row)) is not None]
 
 
 def carried_out(db: sqlite3.Connection, order: Order, outcome: Outcome, *, now: datetime) -> None:
@@ -50,3 +41,15 @@ def carried_out(db: sqlite3.Connection, order: Order, outcome: Outcome, *, now: 
 def outcome_of(db: sqlite3.Connection, order: int) -> Outcome | None:
     row = db.execute("SELECT done, outcome FROM person_order WHERE id = ?", (order,)).fetchone()
     return Outcome(done=bool(row["done"]), message=row["outcome"]) if row and row["done"] is not None else None
+
+
+def _order(row: sqlite3.Row) -> Order | None:
+    try:
+        args, given_at = json.loads(row["args"]), moment(row["given_at"])
+    except (ValueError, RecursionError):
+        return None
+    if given_at.utcoffset() is None or not 2000 <= given_at.year < 2200 or not isinstance(args, dict):
+        return None
+    if not all(isinstance(value, str) for value in args.values()):
+        return None
+    return Order(id=row["id"], name=row["name"], args=args, who=row["who"], why=row["why"], given_at=given_at)
