@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 BURST_S = 0.25
+LEAST_S = 1e-6  # no clock tells less apart
 
 
 class Bucket:
@@ -21,7 +22,8 @@ class Bucket:
             return 0.0
         self._level = min(self._most, self._level + (now - self._at) * self._rate)
         self._at = now
-        return max(0.0, -self._level / self._rate)
+        wait_s = -self._level / self._rate
+        return wait_s if wait_s > LEAST_S else 0.0
 
     def take(self, size: int) -> None:
         """Something went through."""
