@@ -33,7 +33,7 @@ format: setup ## put the code in order
 	@ruff check --fix .
 	@ruff format .
 
-bench: setup ## what it costs against a plain script; ONLY=chain|media|clips|latency|intake|ledger|videotron|radio|archive, ARGS=--json
+bench: setup ## what it costs against a plain script; ONLY=chain|media|clips|latency|intake|ledger|videotron|transfer|fleet|radio|archive, ARGS=--json
 	@python -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 faults: setup ## kill, cut and fill up at every point; ONLY=... picks one

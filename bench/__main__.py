@@ -17,6 +17,7 @@ PARTS = {
     "ledger": ("ledger",),
     "videotron": ("videotron", "transfer"),
     "transfer": ("transfer",),
+    "fleet": ("fleet",),
     "radio": ("loudness",),
     "archive": ("archive",),
 }
