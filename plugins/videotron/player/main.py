@@ -16,7 +16,7 @@ import structlog
 
 from hub.api.errors import HubError
 from hub.api.service import sd_notify, set_up_logging
-from plugins.videotron.player import checks, enrolment, orders
+from plugins.videotron.player import checks, enrolment, newkeys, orders
 from plugins.videotron.player.agent import Agent, SystemClock
 from plugins.videotron.player.identity import Identity, forget_identity
 from plugins.videotron.player.settings import BadConfig, NotEnrolled, PlayerSettings, load
@@ -99,6 +99,18 @@ def install_enrolment(config: Path, file: Path) -> None:
     with _alone_in(folder), _told():
         found = enrolment.install(folder, file, Identity.load_or_make(folder).public)
         click.echo(f"this is the player of {found.credential.player} now; delete {file}: its password is in it")
+
+
+@main.command("install-keys")
+@CONFIG
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def install_keys(config: Path, file: Path) -> None:
+    """Take in the hub's keychain.json, brought on a stick, where its newer keys cannot come by themselves."""
+    with _told():
+        keyset = newkeys.install(_folder(config), file)
+        click.echo(
+            f"keyset {keyset.version} of {keyset.site} counts from the next start: systemctl restart siarhub-player"
+        )
 
 
 @main.command()

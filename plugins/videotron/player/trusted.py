@@ -305,6 +305,16 @@ class Trusted:
 Kept = TypeVar("Kept")
 
 
+def known_trust(folder: Path) -> Trust | None:
+    """What the player with this state folder trusts, by the newest of its states that is whole; None: nothing yet."""
+    for name in ("trust.json", "trust.old.json"):
+        try:
+            return _parse_kept((folder / name).read_bytes())
+        except (FileNotFoundError, ValueError):
+            continue
+    return None
+
+
 def _parse_kept(data: bytes) -> Trust:
     try:
         kept = _Kept.model_validate_json(data)
