@@ -12,11 +12,11 @@ from datetime import timedelta
 
 from hub.api import CurrentDelivery, ItemNumber, ItemState, JournalEntry, PluginContext, Refused
 from plugins.videotron.keyring import Keyring
-from plugins.videotron.overrides import DATABASE, InForce, Overrides, Wish, signer_of
+from plugins.videotron.overrides import DATABASE, Change, InForce, Overrides, Wish, signer_of
 from plugins.videotron.protocol import Mode, Override
 from plugins.videotron.reckoning import Reckoning, Row, is_final
 from plugins.videotron.settings import VideotronSettings
-from plugins.videotron.standing import Change, Player, Stand, change, standing
+from plugins.videotron.standing import Player, Stand, change, standing
 
 UP_WITHIN_S, FILMS_WITHIN_S = 20.0, 5.0
 FILE_WITHIN = timedelta(minutes=15)
@@ -118,8 +118,7 @@ class Emergencies:
 
     async def settle(self) -> None:
         """Tell every player what follows now from orders, manifests, keys and the time."""
-        for player in await self._withdrawn():
-            await self._end(player)
+        await self._end(await self._withdrawn())
         await self._issue()
         self._settled.set()
 
@@ -211,12 +210,9 @@ class Emergencies:
             await self._tell(changed)
 
     def _issue_due(self, overrides: Overrides, keyring: Keyring) -> list[str]:
-        changed = []
-        for player in sorted({*overrides.wishes, *overrides.in_force}):
-            if due := self._due(player, overrides, keyring):
-                self._sign(player, due, overrides, keyring)
-                changed.append(player)
-        return changed
+        players = sorted({*overrides.wishes, *overrides.in_force})
+        due = {player: one for player in players if (one := self._due(player, overrides, keyring))}
+        return self._sign(due, overrides, keyring)
 
     def _due(self, player: str, overrides: Overrides, keyring: Keyring) -> Change | None:
         now, told = self._context.clock.now(), overrides.in_force.get(player)
@@ -225,17 +221,18 @@ class Emergencies:
         wish = overrides.wishes.get(player)
         return change(wish, told, self._player_of(player), signer=signer_of(keyring), now=now)
 
-    def _sign(self, player: str, due: Change, overrides: Overrides, keyring: Keyring) -> None:
-        now = self._context.clock.now()
-        told = overrides.issue(player, due.wish, due.mode, films=due.films, until=due.until, keyring=keyring, now=now)
-        self._log.warning(
-            "override_was_issued",
-            player=player,
-            mode=due.mode.value,
-            wish=due.wish,
-            counter=told.override.counter,
-            until=due.until.isoformat() if due.until else None,
-        )
+    def _sign(self, due: Mapping[str, Change], overrides: Overrides, keyring: Keyring) -> list[str]:
+        told = overrides.issue(due, keyring=keyring, now=self._context.clock.now()) if due else {}
+        for player, one in told.items():
+            self._log.warning(
+                "override_was_issued",
+                player=player,
+                mode=one.override.mode.value,
+                wish=one.wish,
+                counter=one.override.counter,
+                until=one.override.until.isoformat() if one.override.until else None,
+            )
+        return list(told)
 
     async def _withdrawn(self) -> list[str]:
         """Players whose emergency shows an item that nobody may show any more."""
@@ -252,15 +249,15 @@ class Emergencies:
         item = await self._context.records.item(ItemNumber(number))
         return item is not None and item.state not in LIVE
 
-    async def _end(self, player: str) -> None:
+    async def _end(self, players: Sequence[str]) -> None:
         keyring, overrides = self._keyring(), self._overrides
-        if keyring is None or overrides is None:
+        if not players or keyring is None or overrides is None:
             return
         async with self._turn:
-            due = Change(wish=overrides.in_force[player].wish, mode=Mode.NONE)
-            await asyncio.to_thread(self._sign, player, due, overrides, keyring)
+            due = {player: Change(wish=overrides.in_force[player].wish, mode=Mode.NONE) for player in players}
+            await asyncio.to_thread(self._sign, due, overrides, keyring)
         self.news.set()
-        await self._tell([player])
+        await self._tell(players)
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:

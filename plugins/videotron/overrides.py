@@ -60,6 +60,16 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a player must be told next."""
+
+    wish: str  # the key of the wish that asks for it
+    mode: Mode
+    until: datetime | None = None
+    films: tuple[Standby, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
     """What a player is told: `document` goes out as it stands, now and after every restart."""
 
@@ -117,38 +127,31 @@ class Overrides:
         """What this order asked for cannot be shown."""
         self.wish([replace(one, failed=reason[:1000]) for one in self.wishes.values() if one.order == order])
 
-    def issue(
-        self,
-        player: str,
-        wish: str,
-        mode: Mode,
-        *,
-        films: Sequence[Standby] = (),
-        until: datetime | None = None,
-        keyring: Keyring,
-        now: datetime,
-    ) -> InForce:
-        """Sign and keep an override for a player, above all that it may have seen."""
+    def issue(self, due: Mapping[str, Change], *, keyring: Keyring, now: datetime) -> Mapping[str, InForce]:
+        """Sign and keep an override for each of these players, in one commit; returns them by player."""
         with self._lock:
-            before = self.in_force.get(player)
-            override = Override(
-                site=keyring.site,
-                aud=player,
-                keyset=keyring.keyset.version,
-                epoch=keyring.keyset.epoch,
-                # Never below the milliseconds since 1970: a lost database must still be above what players have seen.
-                counter=max((before.override.counter if before else 0) + 1, int(now.timestamp() * 1000)),
-                issued=now.astimezone(UTC),
-                until=until.astimezone(UTC) if until else None,
-                mode=mode,
-                films=tuple(films),
-            )
-            document = encode_signed(override, keyring.online)
-            issued = InForce(wish=wish, signer=signer_of(keyring), override=override, document=document)
-            row = (player, issued.wish, issued.signer, issued.document)
-            self._write("INSERT OR REPLACE INTO override VALUES (?, ?, ?, ?)", [row])
-            self.in_force = {**self.in_force, player: issued}
+            issued = {player: self._signed(player, one, keyring, now) for player, one in due.items()}
+            rows = [(player, one.wish, one.signer, one.document) for player, one in issued.items()]
+            self._write("INSERT OR REPLACE INTO override VALUES (?, ?, ?, ?)", rows)
+            self.in_force = {**self.in_force, **issued}
             return issued
+
+    def _signed(self, player: str, due: Change, keyring: Keyring, now: datetime) -> InForce:
+        before = self.in_force.get(player)
+        override = Override(
+            site=keyring.site,
+            aud=player,
+            keyset=keyring.keyset.version,
+            epoch=keyring.keyset.epoch,
+            # Never below the milliseconds since 1970: a lost database must still be above what players have seen.
+            counter=max((before.override.counter if before else 0) + 1, int(now.timestamp() * 1000)),
+            issued=now.astimezone(UTC),
+            until=due.until.astimezone(UTC) if due.until else None,
+            mode=due.mode,
+            films=due.films,
+        )
+        document = encode_signed(override, keyring.online)
+        return InForce(wish=due.wish, signer=signer_of(keyring), override=override, document=document)
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         with self._db:

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from hub.api import CurrentDelivery, DeliveryState, Progress
-from plugins.videotron.overrides import InForce, Wish
+from plugins.videotron.overrides import Change, InForce, Wish
 from plugins.videotron.protocol import Manifest, Mode, PlayerState, Standby
 
 MAX_FILMS = 20  # the protocol's
@@ -54,16 +54,6 @@ class Player:
             for film in self.manifest.items
             if film.item == item
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What a player must be told next."""
-
-    wish: str  # the key of the wish that asks for it
-    mode: Mode
-    until: datetime | None = None
-    films: tuple[Standby, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,9 @@ import pytest
 
 from hub.api import ItemNumber
 from plugins.videotron.keyring import Keyring, make
-from plugins.videotron.overrides import DATABASE, InForce, Overrides, Wish, signer_of
+from plugins.videotron.overrides import DATABASE, Change, InForce, Overrides, Wish, signer_of
 from plugins.videotron.protocol import Manifest, Mode, Override, PlayerState, Standby, cid_of, decode_signed, key_id
-from plugins.videotron.standing import Change, Player, Stand, change, standing
+from plugins.videotron.standing import Player, Stand, change, standing
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 SHA = "a" * 64
@@ -29,11 +29,15 @@ def wish(**changes: object) -> Wish:
     return Wish(**{**facts, "given_at": NOW, **changes})  # type: ignore[arg-type]
 
 
+def issue(overrides: Overrides, keyring: Keyring, now: datetime, **what: object) -> InForce:
+    return overrides.issue({"gate-1": Change(**what)}, keyring=keyring, now=now)["gate-1"]  # type: ignore[arg-type]
+
+
 def test_everything_is_there_again_after_a_restart(tmp_path: Path, keyring: Keyring) -> None:
     before = Overrides(tmp_path / DATABASE)
     before.wish([wish(file=SHA, reference="DARURAT-1", mode=Mode.EMERGENCY, until=NOW + timedelta(hours=2))])
     before.accepted(1, ItemNumber("IP-2026-11-0001"))
-    before.issue("gate-1", wish().key, Mode.EMERGENCY, films=[FILM], until=NOW, keyring=keyring, now=NOW)
+    issue(before, keyring, NOW, wish=wish().key, mode=Mode.EMERGENCY, films=(FILM,), until=NOW)
     before.close()
 
     after = Overrides(tmp_path / DATABASE)
@@ -46,7 +50,7 @@ def test_everything_is_there_again_after_a_restart(tmp_path: Path, keyring: Keyr
 def test_an_override_is_signed_for_its_player_and_says_what_was_ordered(tmp_path: Path, keyring: Keyring) -> None:
     overrides = Overrides(tmp_path / DATABASE)
 
-    told = overrides.issue("gate-1", wish().key, Mode.EMERGENCY, films=[FILM], until=None, keyring=keyring, now=NOW)
+    told = issue(overrides, keyring, NOW, wish=wish().key, mode=Mode.EMERGENCY, films=(FILM,))
 
     keys = {key_id(keyring.online.public): keyring.online.public}
     override = decode_signed(Override, told.document, keys)
@@ -59,11 +63,11 @@ def test_the_counter_grows_also_when_the_clock_goes_back_or_the_database_is_lost
     tmp_path: Path, keyring: Keyring
 ) -> None:
     overrides = Overrides(tmp_path / DATABASE)
-    first = overrides.issue("gate-1", wish().key, Mode.BLACKOUT, keyring=keyring, now=NOW)
-    second = overrides.issue("gate-1", "2", Mode.NONE, keyring=keyring, now=NOW - timedelta(days=1))
+    first = issue(overrides, keyring, NOW, wish=wish().key, mode=Mode.BLACKOUT)
+    second = issue(overrides, keyring, NOW - timedelta(days=1), wish="2", mode=Mode.NONE)
     overrides.close()
     lost = Overrides(tmp_path / "another.sqlite3")
-    third = lost.issue("gate-1", "3", Mode.NONE, keyring=keyring, now=NOW + timedelta(seconds=1))
+    third = issue(lost, keyring, NOW + timedelta(seconds=1), wish="3", mode=Mode.NONE)
     lost.close()
 
     counters = [one.override.counter for one in (first, second, third)]
@@ -82,7 +86,7 @@ def test_a_damaged_database_is_set_aside(tmp_path: Path, keyring: Keyring) -> No
 
 def test_what_is_signed_by_keys_that_do_not_count_any_more_is_said_anew(tmp_path: Path, keyring: Keyring) -> None:
     overrides = Overrides(tmp_path / DATABASE)
-    told = overrides.issue("gate-1", wish().key, Mode.BLACKOUT, keyring=keyring, now=NOW)
+    told = issue(overrides, keyring, NOW, wish=wish().key, mode=Mode.BLACKOUT)
     overrides.close()
 
     same = change(wish(), told, GONE, signer=signer_of(keyring), now=NOW)
@@ -95,7 +99,7 @@ def test_what_is_signed_by_keys_that_do_not_count_any_more_is_said_anew(tmp_path
 def test_what_is_over_gives_way_to_the_schedule(tmp_path: Path, keyring: Keyring) -> None:
     overrides = Overrides(tmp_path / DATABASE)
     until = NOW + timedelta(hours=1)
-    told = overrides.issue("gate-1", wish().key, Mode.BLACKOUT, until=until, keyring=keyring, now=NOW)
+    told = issue(overrides, keyring, NOW, wish=wish().key, mode=Mode.BLACKOUT, until=until)
     overrides.close()
 
     assert change(wish(until=until), told, GONE, signer=signer_of(keyring), now=until) == Change(
@@ -133,7 +137,7 @@ def test_an_order_is_told_also_when_it_has_the_number_of_one_from_before_a_backu
     tmp_path: Path, keyring: Keyring
 ) -> None:
     overrides = Overrides(tmp_path / DATABASE)
-    told = overrides.issue("gate-1", wish(order=12).key, Mode.NONE, keyring=keyring, now=NOW)
+    told = issue(overrides, keyring, NOW, wish=wish(order=12).key, mode=Mode.NONE)
     overrides.close()
     again = wish(order=12, given_at=NOW + timedelta(days=30))
 
@@ -142,7 +146,7 @@ def test_an_order_is_told_also_when_it_has_the_number_of_one_from_before_a_backu
 
 def test_another_emergency_waits_for_its_film_while_one_is_on(tmp_path: Path, keyring: Keyring) -> None:
     overrides = Overrides(tmp_path / DATABASE)
-    told = overrides.issue("gate-1", "1", Mode.EMERGENCY, films=[FILM], until=None, keyring=keyring, now=NOW)
+    told = issue(overrides, keyring, NOW, wish="1", mode=Mode.EMERGENCY, films=(FILM,))
     overrides.close()
     new = Standby(cid="b" * 32, sha256="b" * 64, size=10, seconds=1.0, item="IP-2026-11-0003", title="Evakuasi")
     other = wish(order=2, mode=Mode.EMERGENCY, item=new.item)
