@@ -79,7 +79,7 @@ async def _recording(path: Path, folder: Path, sniffed: Sniffed, settings: Media
     if isinstance(heard, BaseException):
         raise heard
     header_s, walked_s = headed.duration_s, heard.reached_s
-    check_duration(header_s, walked_s)
+    check_duration(header_s, walked_s, headed.info.fps)
     info = _with_sound(headed.info, heard) if headed.info.has_sound else headed.info
     return _as_measured(info, walked_s if header_s is None or walked_s > header_s * 1.02 + 0.5 else header_s, settings)
 

@@ -78,7 +78,7 @@ async def verify_video(
     look = shown or await _look(path, "mp4", folder, settings, sound=sound)
     if look.sizes != {f"{profile.width}x{profile.height}"}:
         raise Unfit(f"its pictures are {' and '.join(sorted(look.sizes))} large")
-    check_duration(headed.duration_s, look.reached_s if headed.walked_s is None else headed.walked_s)
+    check_duration(headed.duration_s, look.reached_s if headed.walked_s is None else headed.walked_s, info.fps)
     if sound and audible and look.loudest_db is not None and look.loudest_db <= SILENT_DB:
         raise Unfit("it is silent, but its original is not")
     if look.black and await is_black(path, "mp4", folder, settings):  # keyframes alone may be: a short fade-in

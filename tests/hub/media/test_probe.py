@@ -86,6 +86,17 @@ async def test_a_song_with_cover_art_is_sound(tmp_path, settings):
     assert (info.kind, info.has_picture, info.has_sound) == (MediaKind.AUDIO, False, True)
 
 
+@pytest.mark.parametrize("fps", [1, 2, 5])
+async def test_a_whole_film_of_few_pictures_a_second_is_whole(tmp_path, settings, fps):
+    path = tmp_path / "slides.mp4"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc=s=64x32:r={fps}:d=6", "-pix_fmt", "yuv420p"]
+    subprocess.run([*command, str(path)], check=True)
+
+    info = await probe(path, settings=settings)
+
+    assert info.duration_s == pytest.approx(6.0, abs=0.1)
+
+
 @pytest.mark.parametrize(
     "name", ["a.mp4", "a.mkv", "a.avi", "a.mp3", "a.flac", "a.wav", "a.ogg", "a.png", "a.jpg", "a.webp", "a.pdf"]
 )
