@@ -90,7 +90,7 @@ async def test_a_song_with_cover_art_is_sound(tmp_path, settings):
 async def test_a_whole_film_of_few_pictures_a_second_is_whole(tmp_path, settings, fps):
     path = tmp_path / "slides.mp4"
     command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc=s=64x32:r={fps}:d=6", "-pix_fmt", "yuv420p"]
-    subprocess.run([*command, str(path)], check=True)
+    await asyncio.to_thread(subprocess.run, [*command, str(path)], check=True)
 
     info = await probe(path, settings=settings)
 
