@@ -7,12 +7,14 @@ import json
 import sqlite3
 import subprocess
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hub.api import OrderGiven
+from hub.demo.stage import stage
 from tests.system.chain import Chain
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -110,7 +112,15 @@ def orders_in(chain: Chain, name: str) -> list[int]:
         db.close()
 
 
-async def test_a_file_is_on_the_screens_without_any_further_step(chain: Chain, short_folder: Path) -> None:
+@pytest.fixture
+async def strict(short_folder: Path) -> AsyncIterator[Chain]:
+    """The chain with the shipped approval policy: the sidecar names number, date and approver."""
+    async with stage(short_folder / "s", approval="record") as ready:
+        yield Chain(ready)
+
+
+async def test_a_file_is_on_the_screens_without_any_further_step(strict: Chain, short_folder: Path) -> None:
+    chain = strict
     source = await asyncio.to_thread(clip, short_folder, "evakuasi.mp4", "testsrc2")
 
     answer, took = await order(
