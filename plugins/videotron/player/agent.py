@@ -14,7 +14,7 @@ from typing import Any
 from plugins.videotron.player import orders
 from plugins.videotron.player.boots import count_boot
 from plugins.videotron.player.connection import Connection
-from plugins.videotron.player.fallback import fallback_clip
+from plugins.videotron.player.fallback import Fallback
 from plugins.videotron.player.fetching import Fetching
 from plugins.videotron.player.heartbeat import beat
 from plugins.videotron.player.identity import Identity
@@ -68,7 +68,6 @@ class Agent:
         self._clock = clock
         self._log = log
         self._wake = asyncio.Event()
-        self._fallback: Clip | None = None
         self._run = ""  # of the hub
         self._unstored = ""
         self._showing = Showing(shows=Shows.NOTHING)
@@ -110,6 +109,7 @@ class Agent:
             on_play=self._played,
             on_broken=self._broke,
         )
+        self.fallback = Fallback(settings, log=log, on_ready=self._fallback_is_ready)
         self.speaking = Speaking(
             player=player,
             boot=boot,
@@ -168,7 +168,7 @@ class Agent:
             self._log.error("state_spoiled", reason=trouble)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._make_fallback(), name="player: fallback")
+                group.create_task(self.fallback.run(), name="player: fallback")
                 group.create_task(self.playback.run(), name="player: playback")
                 group.create_task(self._keep_in_step(), name="player: keep in step")
                 group.create_task(self.connection.run(self), name="player: connection")
@@ -271,8 +271,7 @@ class Agent:
         if clip.sha256:
             self.library.suspect(clip.sha256)
         else:
-            self._log.error("fallback_not_playable", path=str(clip.path))
-            self._fallback = None
+            self.fallback.spoiled()
         self._wake.set()
 
     def _film_came(self, report: Report, sha256: str) -> None:
@@ -316,7 +315,7 @@ class Agent:
             self.playback.show_black()
             return
         clips = self.library.clips(showing.loop, version=self.trusted.version)
-        self.playback.show(clips or ((self._fallback,) if self._fallback else ()))
+        self.playback.show(clips or ((self.fallback.clip,) if self.fallback.clip else ()))
 
     async def _until(self, next_change: datetime | None) -> None:
         wait = LOOK_AGAIN_S
@@ -369,11 +368,8 @@ class Agent:
     async def _publish_proof(self, payload: bytes) -> bool:
         return await self.connection.publish(self.topics.proof(self._settings.player), payload, qos=1)
 
-    async def _make_fallback(self) -> None:
-        try:
-            self._fallback = await fallback_clip(self._settings)
-        except (MpvGone, OSError) as error:
-            self._log.error("fallback_missing", reason=str(error))
+    def _fallback_is_ready(self, clip: Clip) -> None:
+        self.playback.keep_ready(clip)
         self._wake.set()
 
     async def _serve_orders(self) -> None:

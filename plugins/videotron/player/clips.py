@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -19,9 +19,10 @@ class Clip:
     path: Path
     item: str = ""  # "" = the fallback: shown, never proved
     sha256: str = ""
-    title: str = ""
-    epoch: int = 0  # of the manifest that it is shown by
-    manifest: int = 0  # its seq
+    # Of the manifest that it is shown by; a new manifest with the same clips is no reason to cut one.
+    title: str = field(default="", compare=False)
+    epoch: int = field(default=0, compare=False)
+    manifest: int = field(default=0, compare=False)  # its seq
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,29 +5,67 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from hub.api.files import fsync_folder, sha256_of, write_atomically
 from plugins.videotron.player.clips import Clip
 from plugins.videotron.player.command import start_of
 from plugins.videotron.player.mpv import MpvGone
+from plugins.videotron.player.ports import Log
 from plugins.videotron.player.settings import MpvSettings, PlayerSettings
 
 FRAMES = 100  # four seconds
 MAKE_WITHIN_S = 60
+TRY_AGAIN_S = 5.0
 
 
-async def fallback_clip(settings: PlayerSettings) -> Clip:
-    """The clip to show when the play list gives nothing; made by mpv at the first start, and again when it is spoiled.
+class Fallback:
+    """Holds `clip` ready from the first start on; `on_ready` is told when there is one, or another one."""
 
-    Raises: MpvGone, OSError when it cannot be made.
+    def __init__(self, settings: PlayerSettings, *, log: Log, on_ready: Callable[[Clip], None]) -> None:
+        self._settings = settings
+        self._log = log
+        self._on_ready = on_ready
+        self._spoiled = asyncio.Event()
+        self._distrusted: Path | None = None
+        self.clip: Clip | None = None
+
+    def spoiled(self) -> None:
+        """It could not be shown: another one is made."""
+        if self.clip is not None:
+            self._distrusted = self.clip.path
+            self._spoiled.set()
+
+    async def run(self) -> None:
+        """Make it, and make it anew when it is spoiled or could not be made, until cancelled."""
+        while True:
+            self._spoiled.clear()
+            try:
+                self.clip = await fallback_clip(self._settings, distrusted=self._distrusted)
+                self._on_ready(self.clip)
+            except (MpvGone, OSError) as error:
+                self._log.error("fallback_missing", reason=str(error))
+            await self._until_it_is_needed()
+
+    async def _until_it_is_needed(self) -> None:
+        if self.clip is not None:
+            await self._spoiled.wait()
+            self._log.error("fallback_not_playable", path=str(self._distrusted))
+        await asyncio.sleep(TRY_AGAIN_S)
+
+
+async def fallback_clip(settings: PlayerSettings, *, distrusted: Path | None = None) -> Clip:
+    """The clip to show when nothing else may be; made by mpv at the first start, and again when it is spoiled.
+
+    `distrusted` could not be shown, whatever its bytes say. Raises: MpvGone, OSError when none can be made.
     """
-    if settings.fallback is not None and settings.fallback.is_file():
+    if settings.fallback is not None and settings.fallback != distrusted and settings.fallback.is_file():
         return Clip(key="fallback", path=settings.fallback)
     width, height = (n - n % 2 for n in (settings.screen.width, settings.screen.height))
     name = f"fallback-{width}x{height}.mp4"
     path = settings.state_dir / name
-    if await asyncio.to_thread(_is_right, path):
+    if path != distrusted and await asyncio.to_thread(_is_right, path):
         return Clip(key="fallback", path=path)
     try:
         await _make(settings.mpv, width, height, path)

@@ -21,7 +21,7 @@ from plugins.videotron.player.geometry import misfit
 from plugins.videotron.player.mpv import Mpv, MpvGone, MpvRefused
 from plugins.videotron.player.ports import Clock, Log
 from plugins.videotron.player.program import Program
-from plugins.videotron.player.projector import Audience, Projector, Worn
+from plugins.videotron.player.projector import LOOK_EVERY_S, Audience, Projector, Worn
 from plugins.videotron.player.settings import MpvSettings, ScreenSettings
 from plugins.videotron.player.vitals import Vitals
 from plugins.videotron.player.wear import Wear
@@ -118,7 +118,13 @@ class Playback:
     @property
     def position(self) -> float:
         """Seconds into the film that is showing."""
-        return self.vitals.position_s or 0.0
+        showing = self._projector.showing if self._projector else None
+        if showing is None or showing.started_at is None:
+            return 0.0
+        elapsed = self._clock.monotonic() - showing.began
+        return (
+            elapsed if elapsed < LOOK_EVERY_S else self.vitals.position_s or 0.0
+        )  # the vitals may be of the one before
 
     @property
     def condition(self) -> str:

@@ -25,8 +25,9 @@ class Program:
         return self.dark or not self.loop
 
     def show(self, loop: tuple[Clip, ...]) -> None:
-        if loop != self.loop or self.dark:
-            self.loop, self.dark = loop, False
+        is_new = loop != self.loop or self.dark
+        self.loop, self.dark = loop, False
+        if is_new:
             self._failed.clear()
             self.changed.set()
 
@@ -39,10 +40,12 @@ class Program:
         """Whether this may be on the screen now: in its turn, or in place of what cannot be shown."""
         return not self.empty and (clip in self.loop or clip == self.spare)
 
-    def begun(self, clip: Clip) -> None:
-        """The loop goes on after this clip."""
-        if clip in self.loop:
-            self.last = clip
+    def begun(self, clip: Clip) -> Clip:
+        """The loop goes on after this clip; returns it as the loop has it now, by the newest manifest."""
+        if clip not in self.loop:
+            return clip
+        self.last = self.loop[self.loop.index(clip)]
+        return self.last
 
     def failed(self, clip: Clip) -> None:
         """It could not be shown: it must not stand in the way of the others."""

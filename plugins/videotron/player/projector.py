@@ -206,8 +206,8 @@ class Projector:
             clip = self._entries.get(entry)
         if clip is None:
             return
+        clip = self._program.begun(clip)
         self.showing = Showing(clip=clip, entry=entry, tried_at=self._clock.now())
-        self._program.begun(clip)
         if not self._program.allows(clip):
             self._program.changed.set()  # withdrawn between being lined up and being started
 
