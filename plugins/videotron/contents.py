@@ -90,6 +90,10 @@ class Library:
             self._contents[rendition.sha256] = known
             return known
 
+    def find(self, sha256: str) -> Content | None:
+        """A content in use, by its hash."""
+        return self._contents.get(Sha256(sha256))
+
     def keep_only(self, wanted: Iterable[Sha256]) -> None:
         keep = set(wanted)
         self._contents = {sha256: content for sha256, content in self._contents.items() if sha256 in keep}

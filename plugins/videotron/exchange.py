@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from hub.api import CurrentDelivery, Delivered, DeliveryState, HubError, ItemNumber, PluginContext, Rendition, Sha256
 from plugins.videotron.announcing import Announcer
 from plugins.videotron.broker import Broker, Disconnected, Link
+from plugins.videotron.commanding import Commander
 from plugins.videotron.complaints import Complaints
 from plugins.videotron.condition import Conditions, Duty
 from plugins.videotron.contents import Content, Library
@@ -34,6 +35,7 @@ from plugins.videotron.protocol import HubState, PlayerState, Screen, Topics, ci
 from plugins.videotron.roster import Roster
 from plugins.videotron.sender import Pace, Sender
 from plugins.videotron.settings import VideotronSettings, keys_folder
+from plugins.videotron.shots import Film, Shots
 from plugins.videotron.snapshot import SnapshotFile, read_snapshot
 from plugins.videotron.standing import Player
 from plugins.videotron.store import Issued, Store, Wish
@@ -98,12 +100,29 @@ class Exchange:
             clock=context.clock,
             log=context.log,
         )
+        self.commander = Commander(
+            topics=self._topics,
+            roster=self.roster,
+            keyring=lambda: self._keyring,
+            link=lambda: self.broker.link,
+            clock=context.clock,
+            log=context.log,
+        )
+        self.shots = Shots(
+            context.state_dir / "shots",
+            roster=self.roster,
+            film_of=self._film_of,
+            ask=self.commander.ask_for_screenshot,
+            clock=context.clock,
+            log=context.log,
+        )
         self._intray = Intray(
             topics=self._topics,
             roster=self.roster,
             sender=self.sender,
             complaints=self.complaints,
             key_of=key_of,
+            shots=self.shots,
             wanted=self._wanted,
             heard=self._on_state,
             clock=context.clock,
@@ -135,7 +154,9 @@ class Exchange:
         try:
             await self._load_usage()
             await self.emergencies.open()
-            self.roster.recall(await asyncio.to_thread(read_snapshot, folder, self._context.clock.now()))
+            rows = await asyncio.to_thread(read_snapshot, folder, self._context.clock.now())
+            self.roster.recall(rows)
+            self.shots.recall(rows)
             proofs = ProofKeeper(
                 topics=self._topics,
                 store=store,
@@ -152,6 +173,7 @@ class Exchange:
                 group.create_task(self._keep_snapshot(snapshot), name="videotron: snapshot")
                 group.create_task(self.usage.keep(self._log), name="videotron: usage")
                 group.create_task(self.emergencies.run(), name="videotron: emergencies")
+                group.create_task(self.shots.run(), name="videotron: screenshots")
                 group.create_task(self.broker.run(lambda link: self._session(link, proofs)), name="videotron: broker")
         finally:
             self._store = None
@@ -406,7 +428,7 @@ class Exchange:
 
     async def _write_snapshot(self, write: Callable[[datetime, list[dict[str, Any]]], None]) -> None:
         self._receiving = self.sender.progress()
-        rows = self.conditions.rows(self._duties(), progress=self._receiving, truths={})
+        rows = self.conditions.rows(self._duties(), progress=self._receiving, truths=self.shots.truths)
         rows = [row | self.usage.row(str(row["player"])) for row in rows]
         try:
             await asyncio.to_thread(write, self._context.clock.now(), rows)
@@ -415,11 +437,19 @@ class Exchange:
 
     def details(self) -> dict[str, str]:
         """By screen: how it is, in a few words."""
-        return self.conditions.details(self._duties(), {})
+        return self.conditions.details(self._duties(), self.shots.truths)
 
     def troubles(self) -> list[str]:
         """What is wrong with the screens, a sentence each."""
-        return self.conditions.troubles(self._duties(), {})
+        return self.conditions.troubles(self._duties(), self.shots.truths)
+
+    def _film_of(self, player: str, cid: str) -> Film | None:
+        """The file behind a content id, when the player was told to show it."""
+        issued, above = self._issued.get(player), self.emergencies.in_force.get(player)
+        files = (*(issued.manifest.files() if issued else ()), *(above.films if above else ()))
+        file = next((one for one in files if one.cid == cid), None)
+        content = self.library.find(file.sha256) if file else None
+        return Film(path=content.path, seconds=file.seconds) if file and content else None
 
     def _duties(self) -> dict[str, Duty]:
         keyset = self._keyring.keyset.version if self._keyring else 0
@@ -429,6 +459,7 @@ class Exchange:
                 manifest=issued.manifest,
                 keyset=keyset,
                 override=above[player].counter if player in above else 0,
+                command=self.commander.sent.get(player, 0),
                 titles={film.item: film.title for film in above[player].films} if player in above else {},
             )
             for player, issued in self._issued.items()

@@ -21,6 +21,7 @@ from plugins.videotron.protocol import (
 )
 from plugins.videotron.roster import Roster
 from plugins.videotron.sender import Sender
+from plugins.videotron.shots import Shots
 
 KeyOf = Callable[[str], bytes | None]
 
@@ -34,6 +35,7 @@ class Intray:
         sender: Sender,
         complaints: Complaints,
         key_of: KeyOf,
+        shots: Shots,
         wanted: Mapping[str, Collection[str]],
         heard: Callable[[str, PlayerState], None],
         clock: Clock,
@@ -46,6 +48,7 @@ class Intray:
         self._sender = sender
         self._complaints = complaints
         self._key_of = key_of
+        self._shots = shots
         self._wanted = wanted
         self._heard = heard
         self._clock = clock
@@ -72,6 +75,8 @@ class Intray:
         elif kind == "proof":
             proofs.take(player, message.payload, self._keys_of(player))
             self._roster.heard(player)
+        elif kind == "shot":
+            self._shots.take(player, message.payload, self._keys_of(player))
 
     def _take_report(self, cid: str, player: str, payload: bytes) -> None:
         """A report is the player's request and nothing more: nothing is called delivered by it."""

@@ -38,6 +38,7 @@ from plugins.videotron.exchange import Exchange
 from plugins.videotron.keyfiles import KeysMissing
 from plugins.videotron.manifests import UnknownScreen, pictures_of, plan, unknown_screens
 from plugins.videotron.settings import VideotronSettings, keys_folder
+from plugins.videotron.shots import SCREENSHOT
 
 REACH_WITHIN_S = 5.0
 
@@ -135,6 +136,8 @@ class VideotronPlugin:
 
     @hookimpl
     async def hub_order(self, order: Order) -> Outcome:
+        if order.name == SCREENSHOT:
+            return await self._screenshot(order.args.get("screen", ""))
         outcome = await self._emergency_desk.order(order)
         outcome = outcome or await carry_out(order, self._enrolments, self._settings.screens)
         self._exchange.wake()
@@ -180,6 +183,11 @@ class VideotronPlugin:
         if refused := sorted(exchange.complaints.recent()):
             troubles.append(f"messages were refused in the last hour, from {', '.join(refused[:3])}")
         return troubles
+
+    async def _screenshot(self, screen: str) -> Outcome:
+        if screen not in self._settings.screens:
+            return Outcome(done=False, message=f"there is no screen {screen}")
+        return await self._exchange.shots.request(screen)
 
     def _say_unknown(self, unknown: UnknownScreen) -> str:
         if unknown.nearest:

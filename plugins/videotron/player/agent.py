@@ -27,13 +27,16 @@ from plugins.videotron.player.proving import Proving
 from plugins.videotron.player.rejections import Rejections
 from plugins.videotron.player.reporting import Reporting
 from plugins.videotron.player.settings import PlayerSettings
+from plugins.videotron.player.shots import Shooter, Standing
 from plugins.videotron.player.showing import Showing, decide
 from plugins.videotron.player.speaking import Speaking
 from plugins.videotron.player.store import MB, Store
 from plugins.videotron.player.timekeeping import Timekeeper
 from plugins.videotron.player.trusted import Limits, Trusted
+from plugins.videotron.player.wellbeing import Wellbeing
 from plugins.videotron.protocol import (
     Command,
+    CommandName,
     HubState,
     Machine,
     Problem,
@@ -41,13 +44,12 @@ from plugins.videotron.protocol import (
     Report,
     Shows,
     Topics,
-    Trouble,
     WireError,
+    cid_of,
     open_envelope,
 )
 
 LOOK_AGAIN_S = 5.0  # also after the clock was set
-SILENCE_S = 86400.0  # without a newer manifest, though the hub signs one every few hours
 
 
 class SystemClock:
@@ -133,6 +135,20 @@ class Agent:
             clock=clock,
             others=self._subscriptions,
         )
+        self.wellbeing = Wellbeing(self, settings, clock=clock)
+        self.shooter = Shooter(
+            player=player,
+            boot=boot,
+            folder=state,
+            screen=settings.screen,
+            every_min=settings.shots.every_min,
+            take=self.playback.screenshot,
+            standing=self._standing,
+            publish=self._publish_shot,
+            identity=self.identity,
+            clock=clock,
+            log=log,
+        )
         self.proving = Proving(
             proofs=self.proofs,
             player=player,
@@ -177,6 +193,8 @@ class Agent:
                 group.create_task(self.proving.run_recorder(), name="player: record plays")
                 group.create_task(self.proving.run_sender(), name="player: send proofs")
                 group.create_task(self._serve_orders(), name="player: orders")
+                group.create_task(self.wellbeing.run(self._settings.state_dir), name="player: wellbeing")
+                group.create_task(self.shooter.run(), name="player: screenshots")
                 group.create_task(beat(healthy=lambda: self.playback.healthy, status=self.speaking.summary))
         finally:
             self.proving.record_rest()
@@ -242,6 +260,8 @@ class Agent:
 
     async def _carry_out(self, command: Command) -> None:
         self._log.info("command_taken", command=command.name, counter=command.counter)
+        if command.name is CommandName.SCREENSHOT:
+            self.shooter.ask(command.counter)
         self.speaking.wake()
 
     def _take_hub(self, hub: HubState) -> None:
@@ -328,42 +348,24 @@ class Agent:
     # --- the rest
 
     def machine(self) -> Machine:
-        return Machine()
+        return self.wellbeing.machine()
 
     def problems(self) -> list[Problem]:
         """What somebody should know, for the hub."""
-        found = [*self._about_the_manifest(), *self._about_the_clock()]
-        found += [Problem(code=Trouble.STATE_SPOILED, text=text[:300]) for text in self.trusted.troubles]
-        found += [Problem(code=Trouble.FILM_MISSING, text=text[:300]) for text in self.fetching.troubles]
-        found += [
-            Problem(code=Trouble.FILM_BROKEN, text=f"film {sha256[:12]} cannot be played")
-            for sha256 in sorted(self.library.broken)
-        ]
-        others = {
-            Trouble.MPV_DOWN: self.playback.trouble,
-            Trouble.PROOFS_LOST: self.proving.trouble,
-            Trouble.DISK_ERROR: self._unstored,
-        }
-        return found + [Problem(code=code, text=text[:300]) for code, text in others.items() if text]
+        return self.wellbeing.problems()
 
-    def _about_the_manifest(self) -> list[Problem]:
-        manifest, now = self.trusted.manifest, self.time.now()
-        if manifest is None:
-            return [Problem(code=Trouble.NO_MANIFEST)]
-        found = []
-        if manifest.expires <= now:
-            found.append(Problem(code=Trouble.EXPIRED, text=f"since {manifest.expires:%Y-%m-%d %H:%M} UTC"))
-        elif (now - manifest.issued).total_seconds() > SILENCE_S:
-            found.append(Problem(code=Trouble.SILENCE, text=f"since {manifest.issued:%Y-%m-%d %H:%M} UTC"))
-        size, screen = manifest.screen, self._settings.screen
-        if (size.width, size.height) != (screen.width, screen.height):
-            text = f"the manifest is for {size.width}x{size.height}, this screen has {screen.width}x{screen.height}"
-            found.append(Problem(code=Trouble.WRONG_SIZE, text=text))
-        return found
+    @property
+    def unstored(self) -> str:
+        """Why the last of what came could not be kept; "" = it could."""
+        return self._unstored
 
-    def _about_the_clock(self) -> list[Problem]:
-        behind = self.time.behind
-        return [Problem(code=Trouble.CLOCK_BEHIND, text=f"by at least {behind}")] if behind else []
+    def _standing(self) -> Standing:
+        clip = self.playback.showing
+        cid = cid_of(clip.sha256) if clip and clip.sha256 else ""
+        return Standing(shows=self.shows.value, item=clip.item if clip else "", cid=cid)
+
+    async def _publish_shot(self, payload: bytes) -> bool:
+        return await self.connection.publish(self.topics.shot(self._settings.player), payload, qos=1)
 
     async def _publish_proof(self, payload: bytes) -> bool:
         return await self.connection.publish(self.topics.proof(self._settings.player), payload, qos=1)

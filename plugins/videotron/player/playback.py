@@ -16,7 +16,7 @@ from typing import Any
 from plugins.videotron.player import display
 from plugins.videotron.player.cancelling import never_losing_a_cancellation
 from plugins.videotron.player.clips import Clip, Play, Result
-from plugins.videotron.player.faults import Faults
+from plugins.videotron.player.faults import Faults, PictureFaults
 from plugins.videotron.player.geometry import misfit
 from plugins.videotron.player.mpv import Mpv, MpvGone, MpvRefused
 from plugins.videotron.player.ports import Clock, Log
@@ -147,9 +147,14 @@ class Playback:
     @property
     def trouble(self) -> str:
         """What is wrong with the picture, or was in the last minutes; "" = nothing."""
+        return self.troubles.text
+
+    @property
+    def troubles(self) -> PictureFaults:
+        """The same, by kind."""
         picture, wanted = self.vitals, self._screen.fullscreen and self._settings.vo != "null"
         size = misfit(self._screen, picture.width, picture.height) if wanted else ""
-        return self._faults.text(self._clock.monotonic(), misfit=size)
+        return self._faults.all(self._clock.monotonic(), misfit=size)
 
     @property
     def pid(self) -> int | None:

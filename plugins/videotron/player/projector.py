@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from plugins.videotron.player.clips import Clip, Play, Result
+from plugins.videotron.player.faults import STOOD_STILL
 from plugins.videotron.player.mpv import Mpv, MpvEvent, MpvGone, MpvRefused
 from plugins.videotron.player.ports import Clock, Log
 from plugins.videotron.player.program import Program
@@ -291,7 +292,7 @@ class Projector:
     def _look_at_progress(self, now: float) -> None:
         self.progress.note(now, position=self.vitals.position_s, drew=self.vitals.drew)
         if self.progress.still_s(now) >= self._stalled_after_s:
-            raise MpvGone(f"the picture stood still for {self._stalled_after_s:g} s")
+            raise MpvGone(f"{STOOD_STILL} for {self._stalled_after_s:g} s")
         self._note_length(now)
 
     def _note_length(self, now: float) -> None:

@@ -148,6 +148,15 @@ class LimitSettings(_Table):
     )
 
 
+class ShotSettings(_Table):
+    every_min: float = Field(
+        30,
+        ge=0,
+        le=10080,
+        description="Minutes between pictures of the screen for the hub; 0: only on its order.",
+    )
+
+
 class LogSettings(_Table):
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     style: Literal["auto", "json", "console"] = Field(
@@ -172,6 +181,7 @@ class PlayerSettings(_Table):
     limits: LimitSettings = Field(
         default_factory=lambda: LimitSettings(), description="What the hub may ask of this machine."
     )
+    shots: ShotSettings = Field(default_factory=lambda: ShotSettings(), description="Pictures of the screen.")
     log: LogSettings = Field(default_factory=lambda: LogSettings(), description="The log.")
 
     @model_validator(mode="after")

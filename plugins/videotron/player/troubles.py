@@ -34,6 +34,7 @@ class Facts:
     mpv: str = ""  # why there is no picture
     frozen: str = ""  # why the picture was called frozen
     output: str = ""  # what is wrong with the display
+    misfit: str = ""  # the picture is not where it should be on the output
     dropped_per_minute: float = 0.0
     free_bytes: int | None = None
     keep_free_bytes: int = 0
@@ -62,6 +63,8 @@ def problems(facts: Facts) -> tuple[Problem, ...]:
 def _picture(facts: Facts) -> Iterator[Problem]:
     told = {Trouble.NO_OUTPUT: facts.output, Trouble.MPV_DOWN: facts.mpv, Trouble.FROZEN: facts.frozen}
     yield from (_problem(code, text) for code, text in told.items() if text)
+    if facts.misfit:
+        yield _problem(Trouble.WRONG_SIZE, facts.misfit)
     screen = facts.manifest.screen if facts.manifest else None
     if screen and facts.size and (screen.width, screen.height) != facts.size:
         here = f"{facts.size[0]}x{facts.size[1]}"

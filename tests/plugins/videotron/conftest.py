@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -132,6 +133,7 @@ class SmallPlayer:
     player: str
     broker: LocalBroker
     boot: int = field(default_factory=lambda: random.getrandbits(63))
+    boots: int = field(default_factory=itertools.count(1).__next__)  # as if all were one player, started again
     hub_keys: dict[str, bytes] = field(default_factory=dict)  # by key id
     early: bytes = b""
     manifest: Manifest | None = None
@@ -162,7 +164,7 @@ class SmallPlayer:
             online=online,
             software="small-player",
             boot=f"{self.boot:016x}",
-            boots=1,
+            boots=self.boots,
             n=self.n,
             keyset=1,
             epoch=self.manifest.epoch if self.manifest else 0,

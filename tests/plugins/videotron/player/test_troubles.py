@@ -52,6 +52,7 @@ def test_a_player_that_follows_its_manifest_has_no_trouble():
         ({"machine": Readings(temperature_c=70.0, slowed=True)}, Trouble.HOT),
         ({"machine": Readings(undervolted=True)}, Trouble.POWER),
         ({"dropped_per_minute": 60.0}, Trouble.DROPPED_FRAMES),
+        ({"misfit": "the output is 640x480"}, Trouble.WRONG_SIZE),
         ({"size": (768, 384)}, Trouble.WRONG_SIZE),
         ({"proofs": "3 plays were not recorded"}, Trouble.PROOFS_LOST),
         ({"spoiled": ["manifest.json"]}, Trouble.STATE_SPOILED),
