@@ -60,8 +60,7 @@ class Intray:
             try:
                 self._take(message, proofs)
             except WireError as error:
-                sender = message.topic.removeprefix(self._topics.namespace)[:80]
-                self._complaints.add(sender, f"{error.attack}: {error}")
+                self._complaints.add(self._sender_of(message.topic), f"{error.attack}: {error}")
         raise Disconnected("the broker sends no more")
 
     def _take(self, message: Message, proofs: ProofKeeper) -> None:
@@ -77,6 +76,14 @@ class Intray:
             self._roster.heard(player)
         elif kind == "shot":
             self._shots.take(player, message.payload, self._keys_of(player))
+
+    def _sender_of(self, topic: str) -> str:
+        """The player, as the broker's ACL vouches for it, and what it sent; few names, whatever topics it makes up."""
+        try:
+            kind, _, player = self._topics.parse(topic)
+        except WireError:
+            return topic.split("/")[-1][:80]
+        return f"{player} {kind}"
 
     def _take_report(self, cid: str, player: str, payload: bytes) -> None:
         """A report is the player's request and nothing more: nothing is called delivered by it."""

@@ -382,9 +382,9 @@ def settings_for(broker: LocalBroker, screens: tuple[str, ...] = SCREENS) -> Vid
     )
 
 
-def make_station(broker: LocalBroker, folder: Path, hub: FakeHub | None = None, screens=SCREENS) -> Station:  # type: ignore[no-untyped-def]
+def make_station(broker, folder: Path, hub: FakeHub | None = None, screens=SCREENS, changed=None) -> Station:  # type: ignore[no-untyped-def]
     hub = hub or FakeHub(clock=SystemClock())  # type: ignore[arg-type]
-    settings = settings_for(broker, screens)
+    settings = settings_for(broker, screens).model_copy(update=changed or {})
     context: PluginContext[VideotronSettings] = make_context(settings, folder, hub=hub, name="videotron")
     if not (context.state_dir / "keys").exists():
         make(context.state_dir / "keys", "an-office", now=datetime.now(UTC))
