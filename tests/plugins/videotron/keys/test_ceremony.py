@@ -261,7 +261,7 @@ def test_drill_the_server_is_lost_and_its_backup_too_but_for_the_keychain(
     go_offline(folder, keys, now)
     server = tmp_path / "new-server"
     server.mkdir()
-    (folder / KEYCHAIN).rename(server / KEYCHAIN)  # any player has it too
+    (folder / KEYCHAIN).rename(server / KEYCHAIN)  # the copy on a stick
 
     proposal = ceremony.prepare(server, Change(online=True, stolen=True), now=now)
     for key in keys[:2]:
