@@ -118,6 +118,16 @@ def why_not_start(acl_text: str) -> str:
     return ""
 
 
+def problems_of_acl(password_file: Path | None) -> list[str]:
+    """What is wrong with the acl_file that stands beside the hub's password, as far as this user may read it. Blocks."""
+    path = password_file.parent / "acl" if password_file else None
+    try:
+        why = why_not_start(path.read_text()) if path and path.exists() else ""
+    except OSError:
+        return []  # not for the hub to read: the broker's own check looks at it
+    return [f"{path}: {why}"] if why else []
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Two commands that change accounts take turns. Blocks."""

@@ -31,6 +31,7 @@ from hub.api import (
     hookimpl,
 )
 from plugins.videotron import keystatus
+from plugins.videotron.accounts import problems_of_acl
 from plugins.videotron.emergency_desk import EmergencyDesk
 from plugins.videotron.enrolments import FILE as ENROLMENTS
 from plugins.videotron.enrolments import Enrolments, carry_out
@@ -69,6 +70,7 @@ class VideotronPlugin:
                 "plugins.videotron.broker has no password: `siarhub videotron acl --accounts DIR` makes one,"
                 " name it in password_file"
             )
+        problems += problems_of_acl(broker.password_file)
         if self._settings.screens:
             folder = keys_folder(self._settings, self._context.state_dir)
             problems += keystatus.unusable(folder, now=self._context.clock.now())

@@ -11,9 +11,12 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from hub.testing import make_context
 from plugins.videotron.accounts import Access, acl, password_line, rules, why_not_start, write_accounts
 from plugins.videotron.doors import Door, keep_doors
 from plugins.videotron.local_broker import BrokerDidNotStart, LocalBroker, local_broker
+from plugins.videotron.plugin import VideotronPlugin
+from plugins.videotron.settings import BrokerSettings, VideotronSettings
 
 CID, DOOR, OTHER = "ab" * 16, "0123456789abcdef", "f" * 16
 HUB, ONE, TWO, NEW, COMMAND = "siarhub", "gate-1", "gate-2", f"enrol.{DOOR}", f"enroller.{DOOR}"
@@ -198,6 +201,18 @@ async def test_an_empty_acl_refuses_to_start(tmp_path, text):
             await broker.start()
 
     assert why_not_start(text)
+
+
+def test_an_empty_acl_keeps_the_plugin_down(tmp_path):
+    write_accounts(tmp_path, "led/v1", [ONE], hub=HUB)
+    broker = BrokerSettings(password_file=tmp_path / "siarhub.password")
+    plugin = VideotronPlugin(make_context(VideotronSettings(broker=broker), tmp_path, name="videotron"))
+    assert plugin.hub_check_environment() == []
+
+    (tmp_path / "acl").write_text("")
+
+    [problem] = plugin.hub_check_environment()
+    assert "has no rules" in problem
 
 
 def test_the_acl_that_we_write_may_start(tmp_path):
