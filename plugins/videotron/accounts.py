@@ -119,7 +119,7 @@ def why_not_start(acl_text: str) -> str:
 
 
 def problems_of_acl(password_file: Path | None) -> list[str]:
-    """What is wrong with the acl_file that stands beside the hub's password, as far as this user may read it. Blocks."""
+    """What is wrong with the acl_file beside the hub's password, as far as this user may read it. Blocks."""
     path = password_file.parent / "acl" if password_file else None
     try:
         why = why_not_start(path.read_text()) if path and path.exists() else ""
