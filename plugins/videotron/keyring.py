@@ -87,10 +87,7 @@ def load(folder: Path, *, now: datetime) -> Keyring:
     keyset = keysets_of(chain, folder)[-1]
     online = read_online(folder)
     if base64.b64encode(online.public).decode() not in keyset.online.keys:
-        raise BadKeys(
-            f"keyset {keyset.version} does not name the online key {online_path(folder)}: "
-            "complete the change (siarhub videotron keys renew), or take both files from one backup"
-        )
+        raise BadKeys(f"keyset {keyset.version} does not name the online key {online_path(folder)}: {_remedy(folder)}")
     return Keyring(site=keyset.site, keyset=keyset, chain=chain, online=online)
 
 
@@ -141,7 +138,11 @@ def read_online(folder: Path) -> SigningKey:
     """The online key. Raises: KeysMissing, BadKeys."""
     path = online_path(folder)
     if path.name != CREDENTIAL:
-        return read_key(path)
+        try:
+            return read_key(path)
+        except KeysMissing:
+            remedy = "take it from the backup, or make another one: siarhub videotron keys revoke"
+            raise KeysMissing(f"the online key {path} is not there: {remedy}") from None
     # systemd shows a credential to the unit's user by an ACL, whose mask stands in the group's place.
     if path.stat().st_size < len(NO_CREDENTIAL) + 2:
         raise KeysMissing(f"systemd found no online key for the hub; make it: {INIT}, or take it from the backup")
@@ -165,6 +166,13 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def _remedy(folder: Path) -> str:
+    """For an online key that is not the keyset's."""
+    if online_path(folder).name == CREDENTIAL:
+        return "after a change, systemctl restart siarhub"
+    return "complete the change (siarhub videotron keys renew), or take both files from one backup"
 
 
 def _lock(fd: int, folder: Path) -> None:

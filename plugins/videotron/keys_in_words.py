@@ -69,6 +69,9 @@ def told() -> Iterator[None]:
     """What went wrong is printed in words; the exit code is 1 then."""
     try:
         yield
+    except PermissionError as error:
+        click.echo(f"{error.filename}: {error.strerror}; use sudo", err=True)
+        raise click.exceptions.Exit(1) from error
     except (HubError, OSError) as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from error

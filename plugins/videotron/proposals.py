@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from plugins.videotron.keyfiles import BadKeys, fingerprint
+from plugins.videotron.keyring import MAX_KEYSETS
 from plugins.videotron.protocol import (
     Keychain,
     KeyRole,
@@ -87,7 +88,7 @@ def read_proposal(data: bytes) -> Proposal:
 
 
 def write_proposal(proposal: Proposal) -> bytes:
-    return encode(Keychain(keysets=(*proposal.texts, proposal.text)))
+    return encode(Keychain(keysets=(*proposal.texts, proposal.text)[-MAX_KEYSETS:]))
 
 
 def sign(proposal: Proposal, key: Signs) -> Proposal:

@@ -115,6 +115,24 @@ def test_a_key_that_others_may_open_is_refused_with_the_remedy(folder: Path, now
         load(folder, now=now)
 
 
+def test_a_lost_online_key_names_the_remedy(folder: Path, now: datetime) -> None:
+    (folder / ONLINE).unlink()
+
+    with pytest.raises(KeysMissing, match="keys revoke"):
+        load(folder, now=now)
+
+
+def test_a_hub_that_still_has_the_key_from_before_is_to_be_restarted(
+    folder: Path, tmp_path: Path, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credential = tmp_path / "siarhub-online.key"
+    write_key(credential, SigningKey.new(), "from before")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+
+    with pytest.raises(BadKeys, match="systemctl restart siarhub"):
+        load(folder, now=now)
+
+
 def test_an_online_key_that_the_keyset_does_not_name_is_refused(folder: Path, now: datetime) -> None:
     write_key(folder / ONLINE, SigningKey.new(), "another one")
 
