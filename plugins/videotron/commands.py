@@ -17,6 +17,7 @@ from plugins.videotron.commands_keys import keys
 from plugins.videotron.commands_players import players
 from plugins.videotron.commands_preview import preview
 from plugins.videotron.commands_proof import verify_proof
+from plugins.videotron.commands_screenshot import screenshot
 from plugins.videotron.commands_usage import usage
 from plugins.videotron.settings import VideotronSettings
 
@@ -33,6 +34,7 @@ videotron.add_command(enrolments)
 videotron.add_command(verify_proof)
 videotron.add_command(preview)
 videotron.add_command(players)
+videotron.add_command(screenshot)
 videotron.add_command(emergency)
 videotron.add_command(blackout)
 videotron.add_command(clear)

@@ -56,6 +56,27 @@ class Judgement:
     approved: bytes | None = None  # the picture that should have been there, as a JPEG
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a person who asked for a screenshot is told; it travels as three lines."""
+
+    picture: str
+    verdict: str
+    text: str
+
+    @classmethod
+    def read(cls, message: str) -> Answer:
+        picture, verdict, text = message.split("\n", 2)
+        return cls(picture=picture, verdict=verdict, text=text)
+
+    def write(self) -> str:
+        return f"{self.picture}\n{self.verdict}\n{self.text}"
+
+    @property
+    def wrong(self) -> bool:
+        return self.verdict in ALARMS
+
+
 FilmOf = Callable[[str, str], Film | None]
 Ask = Callable[[str], Awaitable[int]]
 
@@ -214,9 +235,9 @@ def _told(player: str, truth: Truth | None) -> Outcome:
         return Outcome(done=False, message=truth.text if truth else f"{player} sent no screenshot")
     words = {
         Verdict.MATCH: "it shows what was approved",
-        Verdict.MISMATCH: f"it does NOT show what was approved ({truth.approved or truth.text})",
-        Verdict.BLACK: f"it is BLACK where it should not be ({truth.approved})",
+        Verdict.MISMATCH: f"it does NOT show what was approved: {truth.approved or truth.text}",
+        Verdict.BLACK: f"it is BLACK where it should show {truth.approved}",
     }
-    return Outcome(
-        done=True, message=f"{truth.picture}\n{words.get(Verdict(truth.verdict), f'cannot tell: {truth.text}')}"
-    )
+    verdict = Verdict(truth.verdict)
+    text = words.get(verdict, f"it cannot be told whether that was approved: {truth.text}")
+    return Outcome(done=True, message=Answer(picture=truth.picture, verdict=verdict, text=text).write())

@@ -111,12 +111,10 @@ async def street(broker, tools, tmp_path, display, films, monkeypatch) -> AsyncI
 async def test_what_stands_on_the_screen_is_compared_with_what_was_approved(street, tools, films):
     outcome = await street.screenshot()
 
-    path, said = outcome.message.splitlines()
+    answer = hub_shots.Answer.read(outcome.message)
     assert outcome.done
-    assert "what was approved" in said
-    assert "NOT" not in said
-    assert Image.open(io.BytesIO(await asyncio.to_thread(Path(path).read_bytes))).size == (WIDTH, HEIGHT)
-    assert street.truth.verdict in {"match", "cannot tell"}
+    assert answer.verdict in {"match", "cannot tell"}  # it may have been taken where the film begins anew
+    assert Image.open(io.BytesIO(await asyncio.to_thread(Path(answer.picture).read_bytes))).size == (WIDTH, HEIGHT)
 
     await street.plays(films["mandelbrot"], tools)
     async with asyncio.timeout(30):

@@ -19,7 +19,7 @@ from hub.testing import NOON, FakeClock
 from plugins.videotron.protocol import Attack, PlayerState, Refused, Shot, SigningKey, encode_signed, key_id
 from plugins.videotron.roster import Roster
 from plugins.videotron.settings import ScreenSettings
-from plugins.videotron.shots import Film, Shots, Verdict
+from plugins.videotron.shots import Answer, Film, Shots, Verdict
 
 CID, BOOT = "ab" * 16, "1" * 16
 KEY = SigningKey.new()
@@ -239,10 +239,10 @@ async def test_a_request_is_answered_with_the_path_and_what_it_shows(hub, frame)
 
     outcome = await hub.shots.request("gate-1")
 
-    path, said = outcome.message.splitlines()
+    answer = Answer.read(outcome.message)
     assert outcome.done
-    assert size_of(path) == (128, 96)
-    assert said == "it shows what was approved"
+    assert size_of(answer.picture) == (128, 96)
+    assert (answer.verdict, answer.text, answer.wrong) == ("match", "it shows what was approved", False)
     hub.answer = None
     assert (await hub.shots.request("gate-1")).message == outcome.message  # the same, for ten seconds
 
