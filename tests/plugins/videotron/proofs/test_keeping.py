@@ -105,6 +105,7 @@ async def test_reordered_batches_leave_no_hole(hub: Any, record: Any) -> None:
 
     assert len(hub.journal.plays) == 6
     assert len(bodies(hub)) == 2
+    assert chains(hub)[0].seq == 6
 
 
 async def test_dropped_entry(hub: Any, record: Any) -> None:
@@ -124,6 +125,13 @@ async def test_an_entry_that_is_left_out_inside_a_batch_is_refused(hub: Any, rec
 
     with pytest.raises(WireError, match="order"):
         await hub.hear(record.sent(entries=(record.texts[0], record.texts[2])))
+
+
+async def test_a_chain_that_begins_with_something_before_it_is_refused(hub: Any, record: Any) -> None:
+    record.plays(1)
+
+    with pytest.raises(WireError, match="before its first"):
+        await hub.hear(record.sent(prev="f" * 64))
 
 
 async def test_forked_chain(hub: Any, record: Any) -> None:

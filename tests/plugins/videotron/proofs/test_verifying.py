@@ -277,6 +277,18 @@ async def test_a_month_begins_where_the_one_before_ended(hub: Any, record: Any, 
     assert missing("1 to 3 (3)") in verify("2026-12").problems[0]
 
 
+async def test_each_month_of_a_long_chain_is_verified_by_itself(hub: Any, record: Any, verify: Any) -> None:
+    for number in range(4):
+        at = datetime(2026, 11, 20, tzinfo=UTC) + timedelta(days=31 * number)
+        hub.clock.time = at + timedelta(hours=1)
+        record.plays(2, at=at)
+        await hub.hear(record.sent(2 * number + 1))
+
+    for month in ("2026-11", "2026-12", "2027-01", "2027-02"):
+        found = verify(month)
+        assert (found.problems, found.envelopes, found.entries) == ([], 1, 2)
+
+
 async def test_a_clock_that_was_set_back_over_the_border_loses_nothing(hub: Any, record: Any, verify: Any) -> None:
     border = datetime(2026, 11, 30, 16, 0, tzinfo=UTC)
     hub.clock.time = border + timedelta(days=2)
