@@ -13,10 +13,10 @@ import click
 
 from hub.api.cli import CommandContext
 from plugins.videotron.enrolments import Enrolment, read_enrolments
-from plugins.videotron.proof_check import Findings, Period
 from plugins.videotron.proof_export import export
+from plugins.videotron.proof_findings import Findings, Period
 from plugins.videotron.proof_month import period_of, verify_month
-from plugins.videotron.proof_reading import open_proofs
+from plugins.videotron.proof_reading import Proofs, open_proofs
 from plugins.videotron.protocol import key_id
 from plugins.videotron.protocol.chain import Result
 
@@ -68,8 +68,15 @@ def _verify(hub: CommandContext, screen: str, period: Period, out: Path | None, 
             journal=lambda first, last: hub.facts("videotron", first=first, last=last),
         )
         if out is not None:
-            export(out, screen, month, period, proofs=proofs, machines=machines)
+            _export(out, screen, month, period, proofs, machines)
     return found
+
+
+def _export(out: Path, screen: str, month: str, period: Period, proofs: Proofs, machines: Sequence[Enrolment]) -> None:
+    try:
+        export(out, screen, month, period, proofs=proofs, machines=machines)
+    except OSError as error:
+        raise _no(f"{out} cannot be written ({error.strerror})") from None
 
 
 def keys_by_time(machines: Sequence[Enrolment]) -> Callable[[datetime], Mapping[str, bytes]]:

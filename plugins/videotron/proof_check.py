@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from hub.api import Played
 from plugins.videotron.proof_doubts import Remark, Weight, happened_at, proves
+from plugins.videotron.proof_findings import Findings, ItemCount, Period, plays, ranges
 from plugins.videotron.proof_reading import Chain, Stretch
 from plugins.videotron.proof_store import Kept
 from plugins.videotron.protocol import ProofEntry, ProofOfPlay, WireError, decode_signed
@@ -17,39 +16,6 @@ from plugins.videotron.protocol.chain import Segment, lost_before, segment_of
 # With which keys, by id, a proof may be signed that came at some time.
 KeysAt = Callable[[datetime], Mapping[str, bytes]]
 SET_BACK_S = 2.0  # how far one play may seem to begin before the last one ended
-
-
-@dataclass(slots=True, kw_only=True)
-class ItemCount:
-    """What was shown of one item."""
-
-    title: str
-    results: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-    journal: int = 0  # plays that the hub's journal has
-
-
-@dataclass(slots=True, kw_only=True)
-class Findings:
-    """What came of the check. `problems` are reasons for "no", `notes` are for whoever wants to know."""
-
-    envelopes: int = 0
-    entries: int = 0
-    lost: int = 0  # plays that the player had no room for
-    items: dict[str, ItemCount] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
-    """A month: from its first instant until before the next one's."""
-
-    start: datetime
-    end: datetime
-
-    def holds(self, moment: datetime) -> bool:
-        return self.start <= moment < self.end
 
 
 class ChainCheck:
@@ -118,12 +84,12 @@ class ChainCheck:
         try:
             segment = segment_of(decode_signed(ProofOfPlay, envelope.body, self._keys(envelope.received_at)))
         except WireError as error:
-            self._problem(f"{where} proves nothing: {error}")
+            self._tell("envelopes that prove nothing", f"{where} proves nothing: {error}")
             return None
         stands_as = (envelope.player, envelope.chain, envelope.first, envelope.last)
         if stands_as != (segment.player, segment.chain, segment.first, segment.last):
             told = f"{segment.player}, chain {segment.chain}, {segment.first} to {segment.last}"
-            self._problem(f"{where} stands in a wrong place: it is of {told}")
+            self._tell("envelopes in a wrong place", f"{where} stands in a wrong place: it is of {told}")
             return None
         return segment
 
@@ -132,15 +98,16 @@ class ChainCheck:
         if segment.first > self._next:
             self._hole(self._next, segment.first - 1)
         if differs := sorted(seq for seq in told.keys() & self._hashes.keys() if told[seq] != self._hashes[seq]):
-            self._problem(f"entry {differs[0]} stands there twice, and not the same: a fork, or it was changed")
+            self._tell("forks", f"entry {differs[0]} stands there twice, and not the same: a fork, or it was changed")
         self._hashes |= told
 
     def _hole(self, first: int, last: int) -> None:
         count = last - first + 1
         if (first, last) in self._chain.gaps:
-            self._problem(f"a gap: entries {first} to {last} ({count}) never came")
+            self._tell("gaps", f"a gap: entries {first} to {last} ({count}) never came")
         else:
-            self._problem(f"entries {first} to {last} ({count}) were kept, and are missing or prove nothing")
+            text = f"entries {first} to {last} ({count}) were kept, and are missing or prove nothing"
+            self._tell("holes in what was kept", text)
 
     def _take(self, entry: ProofEntry, envelope: Kept) -> None:
         remark = self._chain.remarks.get(entry.seq)
@@ -159,36 +126,19 @@ class ChainCheck:
         found.entries += 1
         if lost := lost_before(entry.reason):
             found.lost += lost
-            self._problem(f"a gap: {plays(lost)} before entry {entry.seq} found no room on the player")
+            self._tell("plays lost on the player", f"a gap: {plays(lost)} before entry {entry.seq} found no room on it")
         if remark is not None:
-            self._remark(f"entry {entry.seq}: {remark.text}", grave=remark.weight is Weight.OBJECTION)
+            grave = remark.weight is Weight.OBJECTION
+            self._tell(f"plays with {remark.weight}s", f"entry {entry.seq}: {remark.text}", grave=grave)
         if (back := _set_back(self._last, entry)) > SET_BACK_S:
-            self._remark(f"entry {entry.seq}: the player's clock was set back by {back:.0f} s", grave=False)
+            text = f"entry {entry.seq}: the player's clock was set back by {back:.0f} s"
+            self._tell("clock set back", text, grave=False)
 
-    def _remark(self, text: str, *, grave: bool) -> None:
-        if grave:
-            self._problem(text)
-        else:
-            self._found.notes.append(f"chain {self._chain.id}: {text}")
+    def _tell(self, kind: str, text: str, *, grave: bool = True) -> None:
+        self._found.tell(self._chain.id, kind, text, grave=grave)
 
     def _problem(self, text: str) -> None:
         self._found.problems.append(f"chain {self._chain.id}: {text}")
-
-
-def plays(count: int) -> str:
-    return f"{count} play" if count == 1 else f"{count} plays"
-
-
-def ranges(numbers: Iterable[int]) -> str:
-    """Numbers in short: "3, 5 to 9"; of many pieces the first twenty."""
-    pieces: list[list[int]] = []
-    for number in sorted(numbers):
-        if pieces and number == pieces[-1][1] + 1:
-            pieces[-1][1] = number
-        else:
-            pieces.append([number, number])
-    texts = [str(first) if first == last else f"{first} to {last}" for first, last in pieces]
-    return ", ".join(texts[:20]) + (f" and {len(texts) - 20} more" if len(texts) > 20 else "")
 
 
 def _same(entry: ProofEntry, fact: Played) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hub.api.files import fsync_folder
 from plugins.videotron.enrolments import Enrolment
-from plugins.videotron.proof_check import Period
+from plugins.videotron.proof_findings import Period
 from plugins.videotron.proof_reading import Proofs
 
 

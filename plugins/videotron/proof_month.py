@@ -7,7 +7,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from hub.api import Fact, Played
-from plugins.videotron.proof_check import ChainCheck, Findings, KeysAt, Period, plays
+from plugins.videotron.proof_check import ChainCheck, KeysAt
+from plugins.videotron.proof_findings import Findings, Period, plays
 from plugins.videotron.proof_reading import Chain, Proofs
 from plugins.videotron.proofs import journal_key
 
@@ -36,6 +37,7 @@ def verify_month(player: str, period: Period, *, proofs: Proofs, keys: KeysAt, j
         text = f"a fork: entry {fork.seq} came once more on {fork.found_at:%Y-%m-%d}, and not the same"
         found.problems.append(f"chain {fork.chain}: {text}")
     _find_unproved(player, {chain.id for chain in chains}, period, journal, found)
+    found.finish()
     return found
 
 

@@ -94,9 +94,16 @@ COLUMNS = "id, player, chain, first, last, fresh, from_at, to_at, received_at, b
 
 class ProofStore:
     def __init__(self, path: Path) -> None:
-        """Open or make the database. Raises: sqlite3.Error."""
+        """Open or make the database; `damaged` names one that was set aside. Raises: sqlite3.Error."""
         self._lock = threading.Lock()
-        self._db = _opened(path)
+        self.damaged: Path | None = None
+        try:
+            self._db = _opened(path)
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:  # locked, or a full disk: it may be whole
+                raise
+            self.damaged = _set_aside(path)
+            self._db = _opened(path)
 
     def close(self) -> None:
         with self._lock:
@@ -214,3 +221,12 @@ def _opened(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _set_aside(path: Path) -> Path:
+    """Kept for whoever can still read something in it; its log goes with it."""
+    aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    for suffix in ("", "-wal", "-shm"):
+        if (one := path.with_name(path.name + suffix)).exists():
+            one.replace(aside.with_name(aside.name + suffix))
+    return aside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from plugins.videotron.protocol import (
 from plugins.videotron.protocol.chain import Result, Segment, lost_before, segment_of
 from plugins.videotron.store import Given, Store
 
+TRY_AGAIN_S = 30.0
 MAX_WAITING = 100  # batches; more are dropped, for a player sends again until it is acknowledged
 
 
@@ -73,6 +75,17 @@ class ProofKeeper:
 
     async def run(self, link: Link) -> None:
         """Keep, record and acknowledge batches for one session with the broker. Raises: Disconnected."""
+        while True:
+            try:
+                await self._work(link)
+            except sqlite3.Error as error:  # nothing was acknowledged that is not kept: the players send it again
+                self._complaints.add("proofs", f"proofs of play cannot be kept: {error}; look at the disk")
+                self._log.error("proof_was_not_kept", reason=str(error))
+                await asyncio.sleep(TRY_AGAIN_S)
+
+    async def _work(self, link: Link) -> None:
+        if self._proofs.damaged:
+            self._complaints.add("proofs", f"the kept proofs were damaged and are set aside: {self._proofs.damaged}")
         await self.complete()
         while True:
             batch = await self._waiting.get()

@@ -24,6 +24,7 @@ from plugins.videotron.protocol.chain import BEGINNING, Result, link, lost_befor
 BATCH = 200
 BATCH_BYTES = 100_000  # as sent: some brokers refuse more than 128 KB
 LONGEST_S = 86400.0
+IN_MEMORY = Path(":memory:")
 NEVER_SEEN = "its end was not seen: the power was cut, or the player was killed"
 
 
@@ -55,13 +56,15 @@ class ProofLog:
     def __init__(self, path: Path, *, boot: str, keep: int, set_aside: Callable[[Path], None]) -> None:
         """Open or begin the record; one that the disk has spoiled is set aside and told, and a new chain begun.
 
-        What was on the screen when the last process ended becomes an entry `unknown`. Raises: sqlite3.Error.
+        What was on the screen when the last process ended becomes an entry `unknown`. On a disk that takes nothing the
+        record is kept in memory, and `trouble` says so: the screen goes on.
         """
         self._path = path
         self._boot = boot
         self._keep = keep
         self._set_aside = set_aside
         self._lock = threading.Lock()
+        self.trouble = ""
         self._db = self._open()
         self._now = self._head()  # in memory: the state is asked for while another thread waits for the disk
         self.waiting = 0
@@ -145,9 +148,10 @@ class ProofLog:
         try:
             return opened(self._path, "")
         except sqlite3.DatabaseError as error:
-            if type(error) is not sqlite3.DatabaseError:
-                raise
-            return self._begun_after_spoiled()
+            if type(error) is sqlite3.DatabaseError:
+                return self._begun_after_spoiled()
+            self.trouble = f"plays are recorded in memory alone: {error}"
+            return opened(IN_MEMORY, "the record on the disk could not be opened")
 
     def _begun_after_spoiled(self) -> sqlite3.Connection:
         spoiled = self._path.with_name(f"{self._path.name}.spoiled-{secrets.token_hex(4)}")

@@ -45,7 +45,7 @@ class Proving:
         self._happened = asyncio.Event()
         self._recorded = asyncio.Event()
         self._answered = asyncio.Event()
-        self.trouble = ""
+        self.trouble = proofs.trouble
 
     def began(self, clip: Clip, started_at: datetime) -> None:
         """A film's first picture is on the screen; should its end never be seen, it is proved as unknown."""
@@ -129,9 +129,8 @@ class Proving:
                 kept = self._proofs.record(events)
                 for _ in events:
                     self._events.popleft()
-                self.trouble = (
-                    "" if kept else f"no room for plays, {self._proofs.lost} lost: the hub has not taken the older ones"
-                )
+                full = f"no room for plays, {self._proofs.lost} lost: the hub has not taken the older ones"
+                self.trouble = self._proofs.trouble if kept else full
 
 
 def _shown(clip: Clip, started_at: datetime) -> Shown:

@@ -235,6 +235,16 @@ def test_a_spoiled_record_is_set_aside_and_a_new_chain_begun(open_log: Open, tmp
     assert "spoiled" in entries(log)[0].reason
 
 
+def test_a_disk_that_takes_nothing_does_not_keep_the_player_from_starting(open_log: Open, tmp_path: Path) -> None:
+    (tmp_path / "proof.db").mkdir()
+
+    log = open_log()
+
+    assert play(log)
+    assert "in memory alone" in log.trouble
+    assert "could not be opened" in entries(log)[0].reason
+
+
 def test_an_entry_that_the_disk_changed_is_never_sent_and_the_others_go_on(open_log: Open, tmp_path: Path) -> None:
     log = open_log()
     for at in range(3):

@@ -192,8 +192,12 @@ class Hub:
         """Until the keeper has said so much and waits for more."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5):
-                while not (self.keeper._waiting.empty() and self.keeper._waiting._getters):  # noqa: ASYNC110
+                while not (self.keeper._waiting.empty() and self.keeper._waiting._getters) and not self._tries_later:  # noqa: ASYNC110
                     await asyncio.sleep(0.001)
+
+    @property
+    def _tries_later(self) -> bool:
+        return "cannot be kept" in self.complaints.recent().get("proofs", "")
 
     def _sign(self, document: Document) -> bytes:
         return encode_signed(document, HUB_KEY)

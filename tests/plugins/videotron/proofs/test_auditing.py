@@ -119,6 +119,13 @@ def test_what_is_no_month_is_wrong_usage(office: Office) -> None:
     assert office.run("gate-1", "November").exit_code == 2
 
 
+def test_an_export_that_cannot_be_written_is_told(office: Office) -> None:
+    result = office.run("gate-1", "2026-11", "--out", office.folder / "nowhere" / "x.jsonl")
+
+    assert result.exit_code == 1
+    assert "x.jsonl cannot be written" in result.stderr
+
+
 def test_without_any_proofs_the_remedy_is_named(office: Office) -> None:
     (office.folder / "state/plugins/videotron/proofs.sqlite3").unlink()
 

@@ -276,6 +276,31 @@ async def test_a_kept_proof_that_somebody_changed_holds_up_nothing(hub: Any, rec
     assert (ack.seq, len(hub.journal.plays)) == (3, 3)
 
 
+async def test_a_damaged_file_of_proofs_is_set_aside_and_told(hub: Any, record: Any) -> None:
+    hub.store.close()
+    (hub.folder / "proofs.sqlite3").write_bytes(b"no database" * 1000)
+    hub.start()
+    record.plays(1)
+
+    [ack] = await hub.hear(record.sent())
+
+    assert ack.seq == 1
+    assert hub.store.damaged.read_bytes() == b"no database" * 1000
+    assert "set aside" in hub.complaints.recent()["proofs"]
+
+
+async def test_a_disk_that_takes_nothing_is_told_and_nothing_is_acknowledged(hub: Any, record: Any) -> None:
+    record.plays(1)
+    with sqlite3.connect(hub.folder / "proofs.sqlite3") as db:
+        db.execute("CREATE TRIGGER full BEFORE INSERT ON envelope BEGIN SELECT RAISE(FAIL, 'disk is full'); END")
+    db.close()
+
+    assert await hub.hear(record.sent()) == []
+
+    assert "disk is full" in hub.complaints.recent()["proofs"]
+    assert hub.journal.plays == []
+
+
 async def test_what_is_kept_is_neither_changed_nor_deleted(hub: Any, record: Any) -> None:
     record.plays(1)
     await hub.hear(record.sent())

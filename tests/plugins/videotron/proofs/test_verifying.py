@@ -14,7 +14,7 @@ import pytest
 
 from plugins.videotron.commands_proof import keys_by_time
 from plugins.videotron.enrolments import Enrolment
-from plugins.videotron.proof_check import Findings, ranges
+from plugins.videotron.proof_findings import Findings, ranges
 from plugins.videotron.proof_month import period_of, verify_month
 from plugins.videotron.proof_reading import open_proofs
 from plugins.videotron.proofs import journal_key
@@ -245,7 +245,7 @@ async def test_plays_that_the_player_had_no_room_for_are_shown_as_a_gap(hub: Any
     found = verify()
 
     assert found.lost == 12
-    assert found.problems == [f"chain {record.chain}: a gap: 12 plays before entry 2 found no room on the player"]
+    assert found.problems == [f"chain {record.chain}: a gap: 12 plays before entry 2 found no room on it"]
 
 
 async def test_a_new_chain_and_a_fork_are_named(hub: Any, record: Any, verify: Any, tools: Any) -> None:
@@ -301,6 +301,16 @@ async def test_a_clock_that_was_set_back_over_the_border_loses_nothing(hub: Any,
     assert (before.problems, after.problems) == ([], [])
     assert (before.entries, after.entries) == (2, 2)
     assert "the player's clock was set back by 1728" in before.notes[0]
+
+
+async def test_thousands_of_like_remarks_are_counted_and_not_listed(hub: Any, record: Any, verify: Any) -> None:
+    record.plays(150, at=datetime(1970, 1, 1, tzinfo=UTC))
+    await hub.hear(record.sent())
+
+    notes = verify().notes
+
+    assert len(notes) == 11
+    assert notes[-1] == f"chain {record.chain}: plays with doubts: 150 in all"
 
 
 async def test_a_dead_clock_is_noted_and_is_no_problem(hub: Any, record: Any, verify: Any) -> None:
