@@ -35,6 +35,7 @@ from hub.api import (
 )
 from hub.api.files import write_atomically
 from hub.testing import make_asset, make_item, make_rendition
+from plugins.videotron.ceremony import rotate
 from plugins.videotron.overrides import Wish
 from plugins.videotron.player.agent import Agent
 from plugins.videotron.player.agent import SystemClock as PlayersClock
@@ -246,6 +247,23 @@ async def test_an_override_from_before_is_refused_whoever_sends_it_again(scene, 
 
         assert [one.attack for one in agent.rejections.all()] == ["rollback"]
         assert scene.shows() is Shows.ITEMS
+
+
+async def test_it_goes_on_when_the_online_key_was_stolen_and_another_one_counts(scene, tools, clips):
+    await scene.deliver(clips["red"], FLOOD, template="banjir")
+    async with scene.player() as agent:
+        await scene.holds(FLOOD)
+        await scene.order("emergency", template="banjir", screens="gate-1")
+        before = agent.trusted.override
+
+        keys = scene.station.plugin._context.state_dir / "keys"
+        await asyncio.to_thread(rotate, keys, now=datetime.now(UTC), stolen=True)
+        scene.station.exchange.wake()
+        await tools.until(lambda: agent.trusted.override and agent.trusted.override.epoch == 2)
+
+        after = agent.trusted.override
+        assert (after.films, after.until) == (before.films, before.until)
+        await tools.until(lambda: scene.shows() is Shows.EMERGENCY and scene.stands() == {"gate-1": "in force"})
 
 
 async def test_it_ends_at_its_time_by_itself(scene, tools, clips):
