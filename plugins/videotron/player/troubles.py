@@ -105,7 +105,7 @@ def _films(facts: Facts) -> Iterator[Problem]:
 def _disk(facts: Facts) -> Iterator[Problem]:
     if facts.free_bytes is not None and facts.free_bytes < facts.keep_free_bytes:
         left, kept = facts.free_bytes >> 20, facts.keep_free_bytes >> 20
-        yield _problem(Trouble.DISK_FULL, f"{left} MB are free; {kept} MB must stay free")
+        yield _problem(Trouble.DISK_FULL, f"about {_round(left, 20)} MB are free; {kept} MB must stay free")
     if facts.disk:
         yield _problem(Trouble.DISK_ERROR, facts.disk)
     elif facts.machine.disk_errors:
@@ -115,14 +115,19 @@ def _disk(facts: Facts) -> Iterator[Problem]:
 def _machine(facts: Facts) -> Iterator[Problem]:
     machine = facts.machine
     if machine.memory_mb is not None and machine.memory_mb < MEMORY_SHORT_MB:
-        yield _problem(Trouble.MEMORY, f"{machine.memory_mb} MB are free")
-    degrees = "" if machine.temperature_c is None else f"{machine.temperature_c:.0f} °C"
+        yield _problem(Trouble.MEMORY, f"about {_round(machine.memory_mb, 20)} MB are free")
+    degrees = "" if machine.temperature_c is None else f"about {_round(machine.temperature_c, 5)} °C"
     if machine.slowed or (machine.temperature_c is not None and machine.temperature_c >= HOT_C):
         yield _problem(Trouble.HOT, ", ".join(part for part in (degrees, "slowed down" * bool(machine.slowed)) if part))
     if machine.undervolted:
         yield _problem(Trouble.POWER, "now")
     if facts.dropped_per_minute > DROPS_PER_MINUTE:
-        yield _problem(Trouble.DROPPED_FRAMES, f"{facts.dropped_per_minute:.0f} a minute")
+        yield _problem(Trouble.DROPPED_FRAMES, f"about {_round(facts.dropped_per_minute, 50) or 25} a minute")
+
+
+def _round(value: float, step: int) -> int:
+    """Coarse, so that a state is not told anew for every flicker of a figure."""
+    return round(value / step) * step
 
 
 def spoken(span: timedelta) -> str:
