@@ -17,9 +17,12 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
+import structlog
 
 from hub.api import Played
 from plugins.videotron.accounts import Access, Rule, rules
+from plugins.videotron.player.agent import Agent, SystemClock
+from plugins.videotron.player.settings import BrokerSettings, MpvSettings, PlayerSettings, ScreenSettings
 
 LIBRARIES = next((path.parent for path in Path("/usr/lib").glob("*/ejabberd-[0-9]*/ebin/mod_mqtt.beam")), None)
 pytestmark = [
@@ -174,6 +177,34 @@ async def test_a_withdrawn_item_is_gone_and_a_new_player_gets_what_is_retained(e
             await tools.until(lambda: late.manifest)
 
     assert late.manifest.items == ()
+
+
+async def test_the_real_player_fetches_shows_and_proves(ejabberd, tools, tmp_path):
+    clip = tmp_path / "clip.mp4"
+    source = ["-f", "lavfi", "-i", "testsrc=s=64x32:r=25:d=1", "-c:v", "libx264", "-pix_fmt", "yuv420p"]
+    await asyncio.to_thread(subprocess.run, ["ffmpeg", "-v", "error", *source, str(clip)], check=True)
+    (tmp_path / "player").mkdir()
+    settings = PlayerSettings(
+        player="gate-1",
+        state_dir=tmp_path / "player",
+        broker=BrokerSettings(port=ejabberd.port, password=ejabberd.passwords["gate-1"]),
+        screen=ScreenSettings(width=64, height=32),
+        mpv=MpvSettings(vo="null", stalled_after_s=5),
+    )
+    station = tools.make_station(ejabberd, tmp_path, screens=("gate-1",))
+    keychain = station.plugin._context.state_dir / "keys" / "keychain.json"
+    (settings.state_dir / "keychain.json").write_bytes(keychain.read_bytes())
+    agent = Agent(settings, clock=SystemClock(), log=structlog.get_logger())
+    station.plugin._enrolments.enrol("gate-1", agent.identity.public, at=SystemClock().now(), who="a test")
+    async with station.running(), asyncio.TaskGroup() as group:
+        player = group.create_task(agent.run())
+        await station.deliver(clip.read_bytes())
+        await tools.until(lambda: station.hub.facts(Played), within_s=40)
+        await station.plugin.hub_withdraw(item=station.hub.current[0].item, reason="salah")
+        await tools.until(lambda: agent.trusted.manifest and not agent.trusted.manifest.items)
+        player.cancel()
+
+    assert station.hub.facts(Played)[0].complete
 
 
 MEANT = {
