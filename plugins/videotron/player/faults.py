@@ -57,3 +57,11 @@ class Faults:
         if self._back_at is not None and now - self._back_at < TOLD_FOR_S:
             return f"the picture was lost and came back: {self._lost}"
         return ""
+
+
+def reason_in(group: BaseExceptionGroup[BaseException]) -> str:
+    """What the first of these errors says, however deep it lies."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)

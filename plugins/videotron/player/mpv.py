@@ -14,6 +14,7 @@ from plugins.videotron.player.settings import MpvSettings, ScreenSettings
 
 LONGEST_ANSWER_S = 5.0
 END_WITHIN_S = 1.0
+KILLED_WITHIN_S = 5.0
 LINE_BYTES = 1 << 20
 COMPLAINT_CHARS = 200
 
@@ -143,9 +144,14 @@ class Mpv:
             async with asyncio.timeout(END_WITHIN_S):
                 await self._process.wait()
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+            await self._kill()
+
+    async def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        with contextlib.suppress(TimeoutError):  # stuck in the kernel, in a driver that hangs: nothing more can be done
+            async with asyncio.timeout(KILLED_WITHIN_S):
+                await self._process.wait()
 
     def _take(self, line: bytes, events: asyncio.Queue[MpvEvent]) -> None:
         said = json.loads(line)

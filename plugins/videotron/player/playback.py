@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -16,8 +15,9 @@ from typing import Any
 from plugins.videotron.player import display
 from plugins.videotron.player.cancelling import never_losing_a_cancellation
 from plugins.videotron.player.clips import Clip, Play, Result
-from plugins.videotron.player.faults import Faults, PictureFaults
+from plugins.videotron.player.faults import Faults, PictureFaults, reason_in
 from plugins.videotron.player.geometry import misfit
+from plugins.videotron.player.handover import Handover
 from plugins.videotron.player.mpv import Mpv, MpvGone, MpvRefused
 from plugins.videotron.player.ports import Clock, Log
 from plugins.videotron.player.program import Program
@@ -30,8 +30,6 @@ __all__ = ["Clip", "Play", "Playback", "Result", "Vitals"]
 
 LONGEST_BACKOFF_S = 30.0
 DEATHS_TOLERATED = 3
-HELD_AT_MOST_S = 5.0  # how long the last picture of one mpv waits for the first of the next
-OVER_IT_S = 0.3  # until a new window surely lies over the old one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +67,7 @@ class Playback:
         self._program = Program()
         self._projector: Projector | None = None
         self._began = clock.monotonic()  # of the mpv that runs
-        self._held: Mpv | None = None  # one that shows its last picture until the next mpv shows its first
+        self._handover = Handover(mpv)
         self._wear = Wear(mpv)
         self._deaths: Counter[str] = Counter()  # of mpv, by the clip it died in
         self._relaunch = asyncio.Event()
@@ -202,28 +200,26 @@ class Playback:
                 backoff = 0.2 if self._clock.monotonic() - self._began > 60 else min(backoff * 2, LONGEST_BACKOFF_S)
                 await self._pause(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - spreads restarts, guards nothing
         finally:
-            await asyncio.shield(self._release())
+            await asyncio.shield(self._handover.release())
 
     async def _play_with_one_mpv(self) -> _Ending:
-        if not self._overlaps:
-            await self._release()
         self._began = self._clock.monotonic()
         try:
-            mpv = await Mpv.start(self._settings, self._screen, window_at_once=self._held is None)
+            mpv = await Mpv.start(self._settings, self._screen, window_at_once=not self._handover.under_way)
         except MpvGone as error:
-            await self._release()
+            await self._handover.release()
             return _Ending(reason=str(error))
         ending = _Ending(reason="the player was stopped")
         self._projector = projector = self._projector_of(mpv)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(projector.run(self._vitals), name="mpv: show")
-                group.create_task(self._relieve(projector), name="mpv: relieve the one before")
+                group.create_task(self._handover.finish(mpv, projector.first_picture), name="mpv: take over")
                 group.create_task(self._follow_relaunch(), name="mpv: follow the display")
         except* Worn as worn:
-            ending = _Ending(reason=_first(worn), planned=True)
+            ending = _Ending(reason=reason_in(worn), planned=True)
         except* MpvGone as gone:
-            ending = _Ending(reason=_first(gone))
+            ending = _Ending(reason=reason_in(gone))
         finally:
             self._blame(projector, ending)
             await asyncio.shield(self._put_away(projector, hold=ending.planned))
@@ -233,7 +229,7 @@ class Playback:
         return Projector(
             mpv,
             settings=self._settings,
-            has_window=self._held is None,
+            has_window=not self._handover.under_way,
             program=self._program,
             audience=self._audience,
             clock=self._clock,
@@ -254,37 +250,11 @@ class Playback:
             self._on_broken(showing.clip)
 
     async def _put_away(self, projector: Projector, *, hold: bool) -> None:
-        await self._release()
-        if hold and self._overlaps and not self._program.empty:
-            self._held = projector.mpv
+        if hold and self._handover.possible and not self._program.empty:
+            await self._handover.hold(projector.mpv)
         else:
+            await self._handover.release()
             await projector.mpv.stop()
-
-    # --- one mpv after the other
-
-    @property
-    def _overlaps(self) -> bool:
-        """Whether two mpv may be on the display at once, so that one can take over without a gap: never under DRM."""
-        windows = "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
-        return self._settings.vo == "null" or (windows and not display.on_drm(self._settings))
-
-    async def _relieve(self, projector: Projector) -> None:
-        """End the mpv before this one when this one's picture lies over its."""
-        if self._held is None:
-            return
-        try:
-            async with asyncio.timeout(HELD_AT_MOST_S):
-                await projector.first_picture.wait()
-        except TimeoutError as error:
-            raise MpvGone("the next mpv showed no picture") from error
-        await asyncio.sleep(OVER_IT_S)
-        await self._release()
-        await projector.mpv.command("set_property", "force-window", "immediate")
-
-    async def _release(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            await held.stop()
 
     async def _follow_relaunch(self) -> None:
         await self._relaunch.wait()
@@ -324,11 +294,3 @@ class Playback:
         if verdict.relaunch:
             self._why_relaunch = verdict.relaunch
             self._relaunch.set()
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> str:
-    """What the first of them says, however deep it lies."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error)

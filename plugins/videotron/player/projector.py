@@ -12,6 +12,7 @@ from typing import Any
 from plugins.videotron.player.clips import Clip, Play, Result
 from plugins.videotron.player.faults import STOOD_STILL
 from plugins.videotron.player.mpv import Mpv, MpvEvent, MpvGone, MpvRefused
+from plugins.videotron.player.onscreen import OnScreen
 from plugins.videotron.player.ports import Clock, Log
 from plugins.videotron.player.program import Program
 from plugins.videotron.player.settings import MpvSettings
@@ -20,25 +21,12 @@ from plugins.videotron.player.vitals import Gauge, Progress, Vitals
 LOOK_EVERY_S = 1.0
 TRY_AGAIN_S = 1.0  # when nothing of the program could be shown
 ENTRIES_KEPT = 32
-SURELY_THE_SAME_S = 0.5
-MUCH_SHORTER = 0.9  # of the length that its container gives: less than this was not the whole film
-
 
 Command = tuple[str | int, ...]
 
 
 class Worn(Exception):
     """Not a fault: mpv has reached the end of a clip, and is to be replaced there."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Showing:
-    clip: Clip
-    entry: int
-    tried_at: datetime
-    started_at: datetime | None = None  # None until its first picture is shown
-    began: float = 0.0  # monotonic
-    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +67,7 @@ class Projector:
         self._worn = ""  # why it is to be replaced at the end of the clip
         self._holding = False  # it stops at the end of the clip
         self._cut = ""  # why the clip on the screen is cut
-        self.showing: Showing | None = None
+        self.showing: OnScreen | None = None
         self.progress = Progress(clock.monotonic())
         self.vitals = Vitals()
         self.first_picture = asyncio.Event()
@@ -199,7 +187,7 @@ class Projector:
                 case "property:idle-active" if event.data:
                     self._program.changed.set()
                 case "property:eof-reached" if event.data and self._holding:
-                    self._ended(*self._outcome())
+                    self._at_its_end()
                     raise Worn(self._worn)
 
     async def _started(self, entry: int) -> None:
@@ -208,7 +196,7 @@ class Projector:
         if clip is None:
             return
         clip = self._program.begun(clip)
-        self.showing = Showing(clip=clip, entry=entry, tried_at=self._clock.now())
+        self.showing = OnScreen(clip=clip, entry=entry, tried_at=self._clock.now())
         if not self._program.allows(clip):
             self._program.changed.set()  # withdrawn between being lined up and being started
 
@@ -250,31 +238,19 @@ class Projector:
             self._program.failed(showing.clip)
             self._audience.on_broken(showing.clip)
         elif event.reason == "eof":
-            self._ended(*self._outcome())
+            self._at_its_end()
         else:
             self._ended(Result.PARTIAL, self._cut or f"mpv: {event.reason}")
 
-    def _outcome(self) -> tuple[Result, str]:
-        """What came of the clip that has reached its end: a file that is cut short reaches it too soon."""
-        showing = self.showing
-        length = showing.duration_s if showing else None
-        if showing is None or length is None:
-            return Result.COMPLETED, ""
-        seconds = self._clock.monotonic() - showing.began
-        if seconds >= min(MUCH_SHORTER * length, length - 1):
-            return Result.COMPLETED, ""
-        return Result.PARTIAL, f"the file ended after {seconds:.1f} of {length:.1f} s"
+    def _at_its_end(self) -> None:
+        if self.showing is not None:
+            self._ended(*self.showing.at_its_end(self._clock.monotonic()))
 
     def _ended(self, result: Result, reason: str = "") -> None:
         showing, self.showing = self.showing, None
-        if showing is None:
-            return
-        if showing.started_at is None and result is not Result.FAILED:
-            return  # cut before anything of it was seen
-        seconds = self._clock.monotonic() - showing.began if showing.started_at else 0.0
-        started_at = showing.started_at or showing.tried_at
-        play = Play(clip=showing.clip, started_at=started_at, seconds=seconds, result=result, reason=reason)
-        self._audience.on_play(play)
+        play = showing.play(self._clock.monotonic(), result, reason) if showing else None
+        if play is not None:
+            self._audience.on_play(play)
 
     # --- how mpv is
 
@@ -293,11 +269,5 @@ class Projector:
         self.progress.note(now, position=self.vitals.position_s, drew=self.vitals.drew)
         if self.progress.still_s(now) >= self._stalled_after_s:
             raise MpvGone(f"{STOOD_STILL} for {self._stalled_after_s:g} s")
-        self._note_length(now)
-
-    def _note_length(self, now: float) -> None:
-        showing, position = self.showing, self.vitals.position_s
-        if showing is None or showing.started_at is None or showing.duration_s is not None or position is None:
-            return
-        if abs(now - showing.began - position) < SURELY_THE_SAME_S:  # and not the film that has just followed it
-            showing.duration_s = self.vitals.duration_s
+        if self.showing is not None:
+            self.showing.note_length(now, self.vitals)

@@ -46,7 +46,7 @@ async def recovered(on: Any, pid: int, eventually: Any) -> float:
 
 
 async def test_a_stopped_mpv_is_replaced_and_told(stage: Any, colours: Any, clip: Any, eventually: Any) -> None:
-    on = stage(stalled_after_s=10)  # the default
+    on = stage(stalled_after_s=3)
 
     async with on.playing(clip(colours["white"])) as playback:
         os.kill(pid := playback.pid, signal.SIGSTOP)
@@ -54,8 +54,8 @@ async def test_a_stopped_mpv_is_replaced_and_told(stage: Any, colours: Any, clip
         await recovered(on, pid, eventually)
 
         cut = await on.plays.get()
-        assert (cut.result, cut.reason) == ("partial", "mpv did not answer within 5 s")
-        assert playback.trouble == "the picture was lost and came back: mpv did not answer within 5 s"
+        assert (cut.result, cut.reason) == ("partial", "mpv did not answer within 3 s")
+        assert playback.trouble == "the picture was lost and came back: mpv did not answer within 3 s"
         assert (playback.restarts, playback.healthy) == (1, True)
 
 
@@ -81,7 +81,7 @@ async def test_a_film_that_goes_on_without_its_picture_is_noticed(
     path = tmp_path / "loud.mp4"
     sources = ["-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=30", "-f", "lavfi", "-i", "sine=d=30"]
     await asyncio.to_thread(make, path, *sources)
-    on = stage(program=program, stalled_after_s=3, sound=True)
+    on = stage(program=program, stalled_after_s=2, sound=True)
 
     async with on.playing(clip(path)) as playback:
         pid = playback.pid
@@ -90,7 +90,7 @@ async def test_a_film_that_goes_on_without_its_picture_is_noticed(
 
         await recovered(on, pid, eventually)
 
-        assert "stood still for 3 s" in playback.trouble
+        assert "stood still for 2 s" in playback.trouble
 
 
 async def test_a_still_picture_made_a_film_is_not_taken_for_a_frozen_one(
@@ -100,7 +100,7 @@ async def test_a_still_picture_made_a_film_is_not_taken_for_a_frozen_one(
 
     async with on.playing(clip(colours["white"])) as playback:
         began = playback.vitals.position_s
-        await eventually(lambda: (playback.vitals.position_s or 0) > 3)
+        await eventually(lambda: (playback.vitals.position_s or 0) > 2)
 
         assert began is None
         assert (playback.restarts, playback.trouble) == (0, "")
@@ -113,11 +113,11 @@ async def test_an_mpv_that_holds_too_much_memory_is_replaced_once_at_the_end_of_
 
     async with on.playing(clip(colours["red"]), clip(colours["lime"])) as playback:
         first = playback.pid
-        plays = await on.played(8)
+        plays = await on.played(6)
 
         assert playback.pid != first
         assert (playback.recycles, playback.restarts) == (1, 0)  # always above the limit: not after each clip
-        assert [p.clip.key for p in plays] == ["red", "lime"] * 4
+        assert [p.clip.key for p in plays] == ["red", "lime"] * 3
         assert all(p.complete for p in plays)
 
 
