@@ -21,17 +21,22 @@ SET_BACK_S = 2.0  # how far one play may seem to begin before the last one ended
 class ChainCheck:
     """Walks along one chain. `add` its envelopes in order, `compare` with the journal, then `finish`."""
 
-    def __init__(self, chain: Chain, stretch: Stretch, period: Period, *, keys: KeysAt, into: Findings) -> None:
+    def __init__(
+        self, chain: Chain, stretch: Stretch, period: Period, *, keys: KeysAt, journalled: int, into: Findings
+    ) -> None:
+        """`journalled` is the last envelope of which the journal was told before all this is read."""
         self._chain = chain
         self._stretch = stretch
         self._period = period
         self._keys = keys
+        self._journalled = journalled
         self._found = into
         self._hashes: dict[int, bytes] = {}
         self._next = 1  # the number that must follow
         self._last: ProofEntry | None = None
         self._due: dict[int, ProofEntry] = {}  # what the journal must have
         self._counted: set[int] = set()
+        self._untold: set[int] = set()  # of the journal, when the reading began
         self.since = 1  # from which number on the journal must agree
         self.until: int | None = None  # up to which; None: as far as it goes
 
@@ -52,14 +57,15 @@ class ChainCheck:
         self._next = max(self._next, segment.last + 1)
         self.until = segment.last if after else None
 
-    def compare(self, facts: Iterable[tuple[int, Played]]) -> None:
-        """Hold the journal's plays of this chain against the proofs."""
+    def compare(self, facts: Iterable[tuple[int, Played]], *, came_meanwhile: Callable[[int], bool]) -> None:
+        """Hold the journal's plays of this chain against the proofs; the hub may go on adding to both."""
         unproved: list[int] = []
         other: list[int] = []
         for seq, fact in facts:
             entry = self._due.pop(seq, None)
             if entry is None:
-                unproved.append(seq)
+                if seq not in self._untold and not (seq >= self._next and came_meanwhile(seq)):
+                    unproved.append(seq)
                 continue
             if not _same(entry, fact):
                 other.append(seq)
@@ -76,6 +82,8 @@ class ChainCheck:
             self._hole(self._next, self._chain.seq)
         elif self.until is None and self._hashes.get(self._chain.seq, self._chain.hash) != self._chain.hash:
             self._problem(f"entry {self._chain.seq} is not the one that the hub had acknowledged")
+        if self._untold:
+            self._tell("plays to come", f"the journal is still to be told of {plays(len(self._untold))}", grave=False)
         if self._due:
             self._problem(f"the journal lacks {plays(len(self._due))}: {ranges(self._due)}")
 
@@ -111,7 +119,9 @@ class ChainCheck:
 
     def _take(self, entry: ProofEntry, envelope: Kept) -> None:
         remark = self._chain.remarks.get(entry.seq)
-        if proves(entry, remark):
+        if envelope.id > self._journalled:
+            self._untold.add(entry.seq)
+        elif proves(entry, remark):
             self._due[entry.seq] = entry
         if self._period.holds(happened_at(entry, envelope.received_at)):
             self._count(entry, remark)

@@ -53,12 +53,15 @@ def _verify_chain(
     stretch = proofs.stretch(player, chain, period.start, period.end)
     if stretch is None:
         return
-    check = ChainCheck(chain, stretch, period, keys=keys, into=found)
+    check = ChainCheck(chain, stretch, period, keys=keys, journalled=proofs.journalled(), into=found)
     for envelope in proofs.envelopes(player, chain, stretch):
         check.add(envelope)
     last = LAST if check.until is None else check.until
     facts = journal(journal_key(player, chain.id, check.since), journal_key(player, chain.id, last))
-    check.compare((int(key.rpartition("/")[2]), fact) for key, fact in facts if isinstance(fact, Played))
+    check.compare(
+        ((int(key.rpartition("/")[2]), fact) for key, fact in facts if isinstance(fact, Played)),
+        came_meanwhile=lambda seq: proofs.holds(player, chain, seq),
+    )
     check.finish()
 
 

@@ -94,8 +94,14 @@ class Proofs:
         rows = self._db.execute(query, (player, text_of(start), text_of(end)))
         return [Fork(chain=chain, seq=seq, found_at=datetime.fromisoformat(at)) for chain, seq, at in rows]
 
-    def players(self) -> list[str]:
-        return [row[0] for row in self._db.execute("SELECT DISTINCT player FROM head ORDER BY player")]
+    def journalled(self) -> int:
+        """The last envelope of which the hub has told its journal."""
+        return int(self._db.execute("SELECT envelope FROM journalled").fetchone()[0])
+
+    def holds(self, player: str, chain: Chain, seq: int) -> bool:
+        """Whether an envelope with this entry is kept by now."""
+        query = "SELECT 1 FROM envelope WHERE player = ? AND chain = ? AND last >= ? AND first <= ?"
+        return self._db.execute(query, (player, chain.id, seq, seq)).fetchone() is not None
 
     def _gaps(self, player: str, chain: str) -> frozenset[tuple[int, int]]:
         rows = self._db.execute("SELECT first, last FROM gap WHERE player = ? AND chain = ?", (player, chain))

@@ -19,6 +19,7 @@ from plugins.videotron.proof_month import period_of, verify_month
 from plugins.videotron.proof_reading import open_proofs
 from plugins.videotron.proofs import journal_key
 from plugins.videotron.protocol import SigningKey, encode_signed
+from plugins.videotron.protocol.chain import segment_of
 
 WITA = ZoneInfo("Asia/Makassar")
 
@@ -38,6 +39,22 @@ def verify(hub: Any) -> Callable[..., Findings]:
             )
 
     return verify
+
+
+@pytest.fixture
+def verify_while(hub: Any) -> Callable[..., Findings]:
+    """As `verify`, and something happens between the reading of the proofs and of the journal."""
+
+    def verify_while(happens: Callable[[], Any]) -> Findings:
+        def journal(first: str, last: str) -> Any:
+            happens()
+            return hub.journal.between(first, last)
+
+        keys = keys_by_time([enrolled(key) for key in hub.keys.values()])
+        with open_proofs(hub.folder) as proofs:
+            return verify_month("gate-1", period_of("2026-11", WITA), proofs=proofs, keys=keys, journal=journal)
+
+    return verify_while
 
 
 def enrolled(key: SigningKey, revoked_at: datetime | None = None) -> Enrolment:
@@ -352,6 +369,33 @@ async def test_the_journal_is_held_against_the_proofs(
     change(hub.journal.by_key, journal_key("gate-1", record.chain, 2))
 
     assert verify().problems == [f"chain {record.chain}: {told}"]
+
+
+async def test_a_play_that_comes_while_it_is_verified_is_no_problem(hub: Any, record: Any, verify_while: Any) -> None:
+    await fill(hub, record, 1)
+    record.plays(1)
+
+    def one_comes() -> None:
+        hub.store.add(segment_of(record.proof(4)), record.sent(4), received_at=hub.clock.now())
+        hub.journal.by_key[journal_key("gate-1", record.chain, 4)] = hub.journal.plays[0]
+
+    found = verify_while(one_comes)
+
+    assert (found.problems, found.notes, found.entries) == ([], [], 3)
+
+
+async def test_what_a_killed_hub_has_kept_and_not_told_yet_is_a_note(
+    hub: Any, record: Any, verify: Any, tools: Any
+) -> None:
+    await fill(hub, record, 1)
+    hub.journal.cut_before = True
+    with pytest.raises(tools.Cut):
+        await hub.hear(record.plays(1).sent(4))
+
+    found = verify()
+
+    assert (found.problems, found.entries) == ([], 4)
+    assert found.notes == [f"chain {record.chain}: the journal is still to be told of 1 play"]
 
 
 def test_numbers_in_short() -> None:
