@@ -2,25 +2,25 @@
 
     trust.json      the keyset, what was accepted last, the time floor; trust.old.json is the one before
     manifest.json   the manifest as it came; manifest.old.json is the one before
-    override.json   the override as it came
+    override.json   the override as it came; override.copy.json is the same once more
     keychain.json   the hub's keys as they came with the enrolment or on a stick
 
 A manifest is written before the trust that names it. After a cut in between, the manifest is judged again, by its
-signature; one that the disk has spoiled gives way to the one before.
+signature. Of what the disk has spoiled the other generation counts, unless something that is whole names a newer one:
+then the fallback is shown until the hub sends it again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
-
-from hub.api.files import write_atomically
+from plugins.videotron.player.kept import TRUST, older, pack, unpack
+from plugins.videotron.player.spoiled import put
 from plugins.videotron.player.timekeeping import Timekeeper
 from plugins.videotron.protocol import (
     Attack,
@@ -28,6 +28,7 @@ from plugins.videotron.protocol import (
     Command,
     File,
     HubState,
+    Keychain,
     Keyset,
     Manifest,
     Mode,
@@ -36,26 +37,16 @@ from plugins.videotron.protocol import (
     Refused,
     WireError,
     decode,
+    encode,
 )
 from plugins.videotron.protocol import trust as judge
 from plugins.videotron.protocol.trust import Accepted, Trust
 
 KEYCHAIN = "keychain.json"
+MANIFEST = "manifest.json"
+OVERRIDES = ("override.json", "override.copy.json")
 
-
-class _Kept(BaseModel):
-    """trust.json."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    v: int
-    keyset: str
-    manifest: tuple[int, int]
-    manifest_digest: str
-    override: tuple[int, int]
-    override_digest: str
-    command: tuple[int, int]
-    floor: AwareDatetime
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +96,15 @@ class Trusted:
         return override if override.until is None or override.until > self._time.now() else None
 
     @property
+    def override_lost(self) -> bool:
+        """Whether an override was accepted that the disk has lost: until it comes again, nobody knows what it forbids.
+
+        Nothing of the schedule may be shown then.
+        """
+        trust = self._trust
+        return trust is not None and trust.override[0] == trust.keyset.epoch and not self.override_counter
+
+    @property
     def override_counter(self) -> int:
         keyset = self.keyset
         same = self._override is not None and keyset is not None and self._override.epoch == keyset.epoch
@@ -124,7 +124,7 @@ class Trusted:
             return
         self._time.raise_to(self._trust.floor)
         self._manifest = self._read_manifest(self._trust)
-        self._override = self._read_override(self._trust)
+        self._override = self._read_override()
 
     # --- from the broker; each raises WireError for what must not be believed, OSError when it cannot be stored
 
@@ -135,7 +135,7 @@ class Trusted:
             after = judge.follow_chain(before, payload)
             if after.keyset.version == before.keyset.version:
                 return False
-            await asyncio.to_thread(self._store, after)
+            await asyncio.to_thread(self._store_keys, after)
             if after.keyset.epoch > before.keyset.epoch:
                 self._time.begin_anew(after.floor)
             self._trust = after
@@ -206,9 +206,9 @@ class Trusted:
         )
 
     def _read_trust(self) -> Trust | None:
-        for name in ("trust.json", "trust.old.json"):
-            if found := self._read(name, lambda data: (data, _parse_kept(data))):
-                self._good["trust.json"], trust = found
+        for name in (TRUST, older(TRUST)):
+            if found := self._read(name, lambda data: (data, unpack(data))):
+                self._good[TRUST], trust = found
                 return trust
         return None
 
@@ -225,16 +225,16 @@ class Trusted:
 
     def _read_manifest(self, trust: Trust) -> Manifest | None:
         """The newest that is whole; one that came just before a cut is judged as if it came now."""
-        for name in ("manifest.json", "manifest.old.json"):
+        for name in (MANIFEST, older(MANIFEST)):
             payload = self._read(name, bytes)
             if payload is None:
                 continue
             try:
                 manifest = self._manifest_again(trust, payload)
-            except (WireError, OSError) as error:
+            except WireError as error:
                 self._note(name, error)
                 continue
-            self._good["manifest.json"] = payload
+            self._good[MANIFEST] = payload
             return manifest
         return None
 
@@ -242,21 +242,33 @@ class Trusted:
         if judge.digest_of(payload) == trust.manifest_digest:
             return decode(Manifest, payload)  # it was judged when it came
         accepted = self._judged_manifest(trust, payload)
-        self._store(accepted.trust)
-        self._trust = accepted.trust
+        self._take_up(accepted.trust)
         return accepted.document
 
-    def _read_override(self, trust: Trust) -> Override | None:
-        payload = self._read("override.json", bytes)
+    def _read_override(self) -> Override | None:
+        """The newest of its copies that is whole."""
+        found = [override for name in OVERRIDES if (override := self._override_in(name)) is not None]
+        return max(found, key=lambda one: (one.epoch, one.counter), default=None)
+
+    def _override_in(self, name: str) -> Override | None:
+        payload, trust = self._read(name, bytes), self._known()
         if payload is None:
             return None
         try:
             if judge.digest_of(payload) == trust.override_digest:
                 return decode(Override, payload)
-            return judge.judge_override(trust, payload, player=self._player, now=self._time.now()).document
+            accepted = judge.judge_override(trust, payload, player=self._player, now=self._time.now())
         except WireError as error:
-            self._note("override.json", error)
+            self._note(name, error)
             return None
+        self._take_up(accepted.trust)
+        return accepted.document
+
+    def _take_up(self, trust: Trust) -> None:
+        """What the disk already has in another file: should this write fail, the next start judges it again."""
+        with contextlib.suppress(OSError):
+            self._store(trust)
+        self._trust = trust
 
     def _read(self, name: str, parse: Callable[[bytes], Kept]) -> Kept | None:
         try:
@@ -272,61 +284,28 @@ class Trusted:
             return
         self.troubles.append(f"{name} cannot be used: {str(error)[:150]}")
 
+    def _store_keys(self, trust: Trust) -> None:
+        """Also where the first keys came from: should the disk spoil the rest, no key of long ago counts again."""
+        self._store(trust)
+        if self._chain.parent == self._folder:
+            write_atomically(self._chain, encode(Keychain(keysets=(trust.keyset_text,))))
+
     def _store_manifest(self, payload: bytes, trust: Trust) -> None:
-        self._put("manifest.json", payload)
+        self._put(MANIFEST, payload)
         self._store(trust)
 
     def _store_override(self, payload: bytes, trust: Trust) -> None:
-        write_atomically(self._folder / "override.json", payload)
+        for name in OVERRIDES:
+            put(self._folder / name, payload)
         self._store(trust)
 
     def _store(self, trust: Trust) -> None:
-        kept = {
-            "v": 1,
-            "keyset": trust.keyset_text,
-            "manifest": trust.manifest,
-            "manifest_digest": trust.manifest_digest,
-            "override": trust.override,
-            "override_digest": trust.override_digest,
-            "command": trust.command,
-            "floor": trust.floor.isoformat(),
-        }
-        self._put("trust.json", json.dumps(kept).encode() + b"\n")
+        self._put(TRUST, pack(trust))
 
     def _put(self, name: str, data: bytes) -> None:
         """Write it, and keep the one before under its other name: that one was whole, whatever the disk does now."""
         before = self._good.get(name)
         if before is not None and before != data:
-            write_atomically(self._folder / name.replace(".json", ".old.json"), before)
-        write_atomically(self._folder / name, data)
+            put(self._folder / older(name), before)
+        put(self._folder / name, data)
         self._good[name] = data
-
-
-Kept = TypeVar("Kept")
-
-
-def known_trust(folder: Path) -> Trust | None:
-    """What the player with this state folder trusts, by the newest of its states that is whole; None: nothing yet."""
-    for name in ("trust.json", "trust.old.json"):
-        try:
-            return _parse_kept((folder / name).read_bytes())
-        except (FileNotFoundError, ValueError):
-            continue
-    return None
-
-
-def _parse_kept(data: bytes) -> Trust:
-    try:
-        kept = _Kept.model_validate_json(data)
-    except ValidationError as error:
-        raise ValueError(str(error)[:200]) from None
-    return Trust(
-        keyset=decode(Keyset, kept.keyset.encode()),  # it was judged when it came
-        keyset_text=kept.keyset,
-        manifest=kept.manifest,
-        manifest_digest=kept.manifest_digest,
-        override=kept.override,
-        override_digest=kept.override_digest,
-        command=kept.command,
-        floor=kept.floor,
-    )

@@ -165,7 +165,12 @@ def test_unusual_role_name_cannot_be_an_audience(office: Office, screen: Screens
 
 
 def test_wrong_site_a_manifest_of_another_office_with_the_same_key(office: Office, screen: Screenside) -> None:
+    trust = screen.trust
+
     refused(Attack.WRONG_SITE, lambda: screen.take(office.publish(site="tetangga")))
+    refused(Attack.WRONG_SITE, lambda: judge_hub(trust, office.hub(site="tetangga"), now=START))
+    refused(Attack.WRONG_SITE, lambda: judge_blocks(trust, office.blocks(film(), site="tetangga"), wanted=film()))
+    refused(Attack.WRONG_SITE, lambda: judge_ack(trust, office.ack(site="tetangga"), player=PLAYER))
 
 
 def test_wrong_software_a_block_list_of_another_file(office: Office, screen: Screenside) -> None:

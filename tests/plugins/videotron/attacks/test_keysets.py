@@ -105,6 +105,10 @@ def test_keyset_rollback_within_the_chain(office: Office, screen: Screenside) ->
     refused(Attack.ROLLBACK, lambda: screen.follow(chain(*office.texts, office.texts[0])))
 
 
+def test_keyset_rollback_within_a_chain_that_a_person_brings(office: Office) -> None:
+    refused(Attack.ROLLBACK, lambda: begin(chain(office.texts[0], office.texts[0])))
+
+
 def test_keyset_that_leaves_a_step_out(office: Office, screen: Screenside) -> None:
     office.rotate_online(key(101))
     office.rotate_online(key(102))

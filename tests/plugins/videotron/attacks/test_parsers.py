@@ -173,6 +173,8 @@ BOMBS = {
     "year 9999": signed(members("expires", '"9999-12-31T23:59:59-23:59"')),
     "time as a number": signed(members("issued", "1700000000")),
     "time as digits": signed(members("issued", '"1700000000"')),
+    "time in another form": signed(members("issued", '"20261123T030000Z"')),
+    "time without seconds": signed(members("issued", '"2026-11-23T03:00Z"')),
     "time without offset": signed(members("issued", '"2026-11-23T03:00:00"')),
     "spaces": b" " * MAX_DOCUMENT_BYTES,
     "nothing": b"",

@@ -141,12 +141,12 @@ def test_expired_local_manifest_is_replaced_by_a_fresh_one(office: Office, scree
 
 
 def test_after_its_keyset_has_ended_the_online_key_says_nothing_any_more(office: Office, screen: Screenside) -> None:
-    screen.now = START + timedelta(days=400)
-    trust, now = screen.trust, screen.now
+    screen.now = office.keyset.expires
+    trust, now, later = screen.trust, screen.now, screen.now + timedelta(days=7)
 
-    refused(Attack.EXPIRED, lambda: screen.take(office.publish()))
+    refused(Attack.EXPIRED, lambda: screen.take(office.publish(expires=later)))
     refused(Attack.EXPIRED, lambda: judge_override(trust, office.override(), player=PLAYER, now=now))
-    refused(Attack.EXPIRED, lambda: judge_command(trust, office.command(), player=PLAYER, now=now))
+    refused(Attack.EXPIRED, lambda: judge_command(trust, office.command(expires=later), player=PLAYER, now=now))
     refused(Attack.EXPIRED, lambda: judge_hub(trust, office.hub(), now=now))
 
 
@@ -204,11 +204,22 @@ def test_fast_forward_of_the_time_cannot_end_the_keyset(office: Office, screen: 
 
 
 def test_an_earlier_epoch_is_over_even_under_a_key_that_still_counts(office: Office, screen: Screenside) -> None:
-    old = office.manifest()
+    manifest, override, command = office.publish(), office.override(), office.command()
     office.add_keyset(office.next_keyset(epoch=2), office.roots)
     screen.follow(office.chain)
+    trust = screen.trust
 
-    refused(Attack.WRONG_KEYSET, lambda: screen.take(encode_signed(old, office.online)))
+    refused(Attack.WRONG_KEYSET, lambda: screen.take(manifest))
+    refused(Attack.WRONG_KEYSET, lambda: judge_override(trust, override, player=PLAYER, now=START))
+    refused(Attack.WRONG_KEYSET, lambda: judge_command(trust, command, player=PLAYER, now=START))
+
+
+def test_a_later_epoch_cannot_be_claimed_by_the_online_key(office: Office, screen: Screenside) -> None:
+    trust = screen.trust
+
+    refused(Attack.WRONG_KEYSET, lambda: screen.take(office.publish(epoch=2)))
+    refused(Attack.WRONG_KEYSET, lambda: judge_override(trust, office.override(epoch=2), player=PLAYER, now=START))
+    refused(Attack.WRONG_KEYSET, lambda: judge_command(trust, office.command(epoch=2), player=PLAYER, now=START))
 
 
 def test_a_manifest_accepted_in_an_earlier_epoch_is_dropped(office: Office, screen: Screenside) -> None:

@@ -47,6 +47,7 @@ def folder(tmp_path: Path, hub: Path) -> Path:
     folder.mkdir()
     first = load(hub, now=NOW)
     (folder / KEYCHAIN).write_bytes(first.chain)
+    (tmp_path / "old.json").write_bytes(first.chain)
     ceremony.rotate(hub, now=NOW)
     asyncio.run(player(folder).take_keys(load(hub, now=NOW).chain))
     return folder
@@ -61,6 +62,16 @@ def test_keys_on_a_stick_count_from_the_next_start(hub: Path, folder: Path) -> N
     assert player(folder).keyset == keyset
 
 
+def test_a_spoiled_disk_does_not_bring_back_keys_of_long_ago(hub: Path, folder: Path) -> None:
+    newest = ceremony.rotate(hub, now=NOW, stolen=True)
+    asyncio.run(player(folder).take_keys(load(hub, now=NOW).chain))
+
+    for name in ("trust.json", "trust.old.json"):
+        (folder / name).write_bytes(b"\0" * 100)
+
+    assert player(folder).keyset == newest
+
+
 def test_keys_of_another_hub_are_refused_before_they_are_copied(tmp_path: Path, folder: Path) -> None:
     make(tmp_path / "other", "kantor", now=NOW)
     ceremony.rotate(tmp_path / "other", now=NOW)
@@ -73,8 +84,6 @@ def test_keys_of_another_hub_are_refused_before_they_are_copied(tmp_path: Path, 
 
 
 def test_older_keys_are_refused(tmp_path: Path, folder: Path) -> None:
-    (tmp_path / "old.json").write_bytes((folder / KEYCHAIN).read_bytes())
-
     with pytest.raises(HubError, match="older than keyset 2"):
         install(folder, tmp_path / "old.json")
 
