@@ -1,7 +1,7 @@
 """Which machine is the player of which screen: its public key, since when, and whether it was revoked.
 
 SQLite in the plugin's state folder. The daemon alone writes, by a person's order; commands read.
-Every method but `key_of` and `ignores` blocks: call it in a thread.
+Every method but `key_of` blocks: call it in a thread.
 """
 
 from __future__ import annotations
@@ -59,22 +59,17 @@ class Enrolments:
             self.damaged = _set_aside(path)
             self._db = _opened(path)
         self._now = {row.player: row.key for row in self.rows() if row.revoked_at is None}
-        self._once = {row.player for row in self.rows()}
 
     def close(self) -> None:
         with self._lock:
             self._db.close()
 
     def key_of(self, player: str) -> bytes | None:
-        """The public key of the machine at this screen now; None: nobody is enrolled there. From memory."""
-        return self._now.get(player)
+        """The public key of the machine at this screen now. From memory.
 
-    def ignores(self, player: str) -> bool:
-        """Whether this screen's machine was revoked and no other took its place: what it says counts for nothing.
-
-        A screen that was never enrolled (its account was set up by hand) is not ignored. From memory.
+        None: nobody is enrolled there, or who was is revoked; what this screen says counts for nothing then.
         """
-        return player in self._once and player not in self._now
+        return self._now.get(player)
 
     def rows(self) -> Sequence[Enrolment]:
         """Every enrolment there ever was, the oldest first."""
@@ -108,7 +103,6 @@ class Enrolments:
                     (player, key, _text(at), who),
                 )
             self._now[player] = key
-            self._once.add(player)
 
     def revoke(self, player: str, *, at: datetime, why: str) -> bool:
         """Nobody is the screen's player any more; False when nobody was."""

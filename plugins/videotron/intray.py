@@ -87,6 +87,7 @@ class Intray:
 
     def _take_report(self, cid: str, player: str, payload: bytes) -> None:
         """A report is the player's request and nothing more: nothing is called delivered by it."""
+        self._keys_of(player)  # a machine that was revoked gets nothing sent
         report = decode_report(payload)
         if not self._sender.knows(cid):
             raise WireError(f"a report about {cid}, which nobody was given lately")

@@ -28,18 +28,16 @@ def order(name: str, **args: str) -> Order:
 
 def test_a_key_is_known_from_its_enrolment_to_its_revocation_and_after_a_restart(tmp_path, record):
     assert record.key_of("gate-1") is None
-    assert not record.ignores("gate-1")
 
     record.enrol("gate-1", KEY, at=NOW, who="budi")
     assert record.key_of("gate-1") == KEY
 
     assert record.revoke("gate-1", at=NOW + timedelta(days=1), why="dicuri")
     assert record.key_of("gate-1") is None
-    assert record.ignores("gate-1")
     record.close()
 
     again = Enrolments(tmp_path / FILE)
-    assert again.ignores("gate-1")
+    assert again.key_of("gate-1") is None
     [row] = again.rows()
     assert (row.player, row.who, row.why, row.revoked_at) == ("gate-1", "budi", "dicuri", NOW + timedelta(days=1))
     again.close()
@@ -57,7 +55,6 @@ def test_a_new_machine_takes_the_place_of_the_old_one(record):
     record.enrol("gate-1", OTHER, at=NOW + timedelta(days=1), who="budi")
 
     assert record.key_of("gate-1") == OTHER
-    assert not record.ignores("gate-1")
     with pytest.raises(NotEnrolled, match="revoked"):
         record.enrol("gate-1", KEY, at=NOW + timedelta(days=2), who="budi")
 
@@ -103,7 +100,6 @@ async def test_orders_are_carried_out_once_and_again(record, tmp_path):
 
     assert (await carry_out(order("videotron.revoked", player="gate-1"), record, {"gate-1"})).done
     assert (await carry_out(order("videotron.revoked", player="gate-1"), record, ())).done
-    assert record.ignores("gate-1")
     assert read_enrolments(tmp_path)[0].why == "dicuri"
 
 

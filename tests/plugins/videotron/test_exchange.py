@@ -336,3 +336,18 @@ async def test_a_screen_is_listed_as_soon_as_the_hub_runs_even_without_a_broker(
 
     async with station.running():
         await tools.until(lambda: read_snapshot(station.exchange._context.state_dir, datetime.now(UTC)))
+
+
+async def test_a_revoked_machine_is_heard_no_more_and_gets_nothing_sent(station, tools):
+    player = tools.SmallPlayer("gate-1", station.broker)
+    record = station.plugin._enrolments
+    await asyncio.to_thread(record.revoke, "gate-1", at=datetime.now(UTC), why="dicuri")
+
+    await station.deliver(some_bytes(3), screens=("gate-1",))
+    async with tools.on(player):
+        await tools.until(lambda: "gate-1 report" in station.exchange.complaints.recent())
+        await tools.until(lambda: "gate-1 state" in station.exchange.complaints.recent())
+
+    assert "not enrolled" in station.exchange.complaints.recent()["gate-1 report"]
+    assert player.blocks == 0
+    assert not station.delivered()

@@ -359,7 +359,7 @@ async def test_a_revoked_player_is_cut_off_and_refused_within_a_minute(site):
             await site.as_itself(credential).__aenter__()
         assert asyncio.get_running_loop().time() - began < 60
         stack.pop_all()
-    assert site.office.record.ignores("gate-1")
+    assert site.office.record.key_of("gate-1") is None
     assert "gate-1" not in site.accounts()
     assert not (site.broker.folder / "gate-1.password").exists()
 
