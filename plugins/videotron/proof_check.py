@@ -64,7 +64,7 @@ class ChainCheck:
         for seq, fact in facts:
             entry = self._due.pop(seq, None)
             if entry is None:
-                if seq not in self._untold and not (seq >= self._next and came_meanwhile(seq)):
+                if seq < self._next or not came_meanwhile(seq):
                     unproved.append(seq)
                 continue
             if not _same(entry, fact):
@@ -82,10 +82,10 @@ class ChainCheck:
             self._hole(self._next, self._chain.seq)
         elif self.until is None and self._hashes.get(self._chain.seq, self._chain.hash) != self._chain.hash:
             self._problem(f"entry {self._chain.seq} is not the one that the hub had acknowledged")
-        if self._untold:
-            self._tell("plays to come", f"the journal is still to be told of {plays(len(self._untold))}", grave=False)
-        if self._due:
-            self._problem(f"the journal lacks {plays(len(self._due))}: {ranges(self._due)}")
+        if lacking := self._due.keys() - self._untold:
+            self._problem(f"the journal lacks {plays(len(lacking))}: {ranges(lacking)}")
+        if waiting := self._due.keys() & self._untold:
+            self._tell("plays to come", f"the journal is still to be told of {plays(len(waiting))}", grave=False)
 
     def _opened(self, envelope: Kept) -> Segment | None:
         where = f"envelope {envelope.id} ({envelope.first} to {envelope.last})"
@@ -119,10 +119,10 @@ class ChainCheck:
 
     def _take(self, entry: ProofEntry, envelope: Kept) -> None:
         remark = self._chain.remarks.get(entry.seq)
+        if proves(entry, remark):
+            self._due[entry.seq] = entry
         if envelope.id > self._journalled:
             self._untold.add(entry.seq)
-        elif proves(entry, remark):
-            self._due[entry.seq] = entry
         if self._period.holds(happened_at(entry, envelope.received_at)):
             self._count(entry, remark)
         self._last = entry
