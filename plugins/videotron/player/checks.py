@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
-import subprocess
 from pathlib import Path
 
+from plugins.videotron.player.screen_checks import screen_problems
 from plugins.videotron.player.settings import BadConfig, PlayerSettings, is_local, password_of
-
-PROBE_S = 10
 
 
 def obstacles(settings: PlayerSettings) -> list[str]:
@@ -20,7 +17,13 @@ def obstacles(settings: PlayerSettings) -> list[str]:
 
 def problems(settings: PlayerSettings) -> list[str]:
     """Everything that should be put right, also what the player would wait out. Blocks."""
-    return [*obstacles(settings), *_mpv(settings), *_fallback(settings), *_broker(settings), *_plain(settings)]
+    return [
+        *obstacles(settings),
+        *screen_problems(settings),
+        *_fallback(settings),
+        *_broker(settings),
+        *_plain(settings),
+    ]
 
 
 def _state_folder(folder: Path) -> list[str]:
@@ -49,17 +52,6 @@ def _certificates(settings: PlayerSettings) -> list[str]:
         for key, path in files.items()
         if path and not os.access(path, os.R_OK)
     ]
-
-
-def _mpv(settings: PlayerSettings) -> list[str]:
-    if shutil.which(settings.mpv.program) is None:
-        return [f"mpv.program: {settings.mpv.program} is not installed: apt install mpv"]
-    try:
-        said = subprocess.run([settings.mpv.program, "--no-config", "--vo=help"], capture_output=True, timeout=PROBE_S)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return [f"mpv.program: {settings.mpv.program} does not run: {error}"]
-    outputs = {line.split()[0] for line in said.stdout.decode(errors="replace").splitlines() if line.startswith("  ")}
-    return [] if settings.mpv.vo in outputs else [f"mpv.vo: this mpv has no output {settings.mpv.vo}"]
 
 
 def _fallback(settings: PlayerSettings) -> list[str]:
