@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
-from hub.api.files import write_atomically
+from plugins.videotron.player.spoiled import put
 
 
 def count_boot(folder: Path, *, now: int) -> int:
     """The number of this start, greater than all before it. Blocks.
 
-    `now`, in seconds since 1970, keeps it so when the count was lost.
+    `now`, in seconds since 1970, keeps it so when the count was lost, or cannot be kept: the screen goes on without.
     """
     path = folder / "boots"
     try:
-        count = int(path.read_text()) + 1
+        count = int(path.read_text()[:20]) + 1
     except (OSError, ValueError):
         count = 1
     count = max(count, now)
-    write_atomically(path, f"{count}\n")
+    with contextlib.suppress(OSError):
+        put(path, f"{count}\n")
     return count

@@ -22,7 +22,8 @@ FILE = "enrolment.json"
 CA_FILE = "broker-ca.pem"
 KEYCHAIN = "keychain.json"
 FOLLOWED = (  # what was believed on the word of the hub that this player was enrolled with
-    *(KEYCHAIN, "trust.json", "trust.old.json", "manifest.json", "manifest.old.json", "override.json"),
+    *(KEYCHAIN, "trust.json", "trust.old.json", "manifest.json", "manifest.old.json"),
+    *("override.json", "override.copy.json"),
 )
 
 

@@ -47,6 +47,18 @@ class Identity:
             )
         return cls(key)
 
+    @classmethod
+    def at_any_rate(cls, folder: Path) -> Identity:
+        """As `load_or_make`; where the disk forbids that, a key for this run alone, which no hub believes, and told.
+
+        The screen goes on, and whoever looks is told why the hub refuses what this player says. Blocks.
+        """
+        try:
+            return cls.load_or_make(folder)
+        except OSError as error:
+            told = f"the player's key cannot be used ({error}): the hub cannot believe what this player says"
+            return cls(Ed25519PrivateKey.generate(), told)
+
     @property
     def public(self) -> bytes:
         """The public key, 32 bytes."""

@@ -27,6 +27,7 @@ class Library:
         self._suspects: set[str] = set()
         self.held: set[str] = set()
         self.broken: set[str] = set()  # right by their hash, and yet mpv cannot play them
+        self.trouble = ""  # what the disk will not do; "" = nothing
 
     def suspect(self, sha256: str) -> None:
         """mpv failed on this film: it is read again, and fetched again or left out."""
@@ -79,7 +80,11 @@ class Library:
     async def _unchecked(self, files: Collection[File]) -> list[str]:
         if not files:
             return []
-        present = await asyncio.to_thread(self._store.present)
+        try:
+            present = await asyncio.to_thread(self._store.present)
+        except OSError as error:  # what is held already is shown on
+            self.trouble = f"the films cannot be looked at: {error}"
+            return []
         wanted = dict.fromkeys(file.sha256 for file in files)
         return [sha256 for sha256 in wanted if sha256 in present and sha256 not in self.held]
 
@@ -94,7 +99,12 @@ class Library:
         return dict(list(missing.items())[:FETCHED_TOGETHER])
 
     async def _sweep(self, keep: frozenset[str]) -> None:
-        gone = await asyncio.to_thread(self._store.sweep, keep)
+        try:
+            gone = await asyncio.to_thread(self._store.sweep, keep)
+        except OSError as error:
+            self.trouble = f"films that are over cannot be deleted: {error}"
+            return
+        self.trouble = ""
         if gone:
             self.held &= keep
             self._log.info("films_removed", files=len(gone))

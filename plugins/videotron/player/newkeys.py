@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from hub.api.errors import HubError
+from plugins.videotron.player.kept import known_trust
 from plugins.videotron.player.owned import write_owned
-from plugins.videotron.player.trusted import KEYCHAIN, known_trust
+from plugins.videotron.player.trusted import KEYCHAIN
 from plugins.videotron.protocol import Attack, Keyset, Refused, WireError
 from plugins.videotron.protocol.trust import follow_chain
 from plugins.videotron.protocol.wire import MAX_DOCUMENT_BYTES

@@ -6,6 +6,7 @@ nothing that was already written.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hub.api.errors import HubError
 from hub.api.files import fsync_folder, sha256_of
+from plugins.videotron.player.spoiled import set_aside
 from plugins.videotron.protocol import BlockList, block_count
 
 if TYPE_CHECKING:
@@ -110,7 +112,11 @@ class Store:
     def __init__(self, folder: Path, *, keep_free_bytes: int) -> None:
         self._folder = folder
         self._keep_free_bytes = keep_free_bytes
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:  # the disk made something else of it
+            set_aside(folder)
+            folder.mkdir(parents=True)
 
     def path(self, sha256: str) -> Path:
         return self._folder / f"{sha256}.mp4"
@@ -129,7 +135,8 @@ class Store:
             return False
         except OSError:  # an unreadable sector: the file is as good as gone
             pass
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that is read-only now: it is not played, that is enough
+            set_aside(path) if path.is_dir() else path.unlink(missing_ok=True)
         return False
 
     def open_part(self, blocks: BlockList) -> Part:

@@ -288,7 +288,7 @@ class Trusted:
         """Also where the first keys came from: should the disk spoil the rest, no key of long ago counts again."""
         self._store(trust)
         if self._chain.parent == self._folder:
-            write_atomically(self._chain, encode(Keychain(keysets=(trust.keyset_text,))))
+            put(self._chain, encode(Keychain(keysets=(trust.keyset_text,))))
 
     def _store_manifest(self, payload: bytes, trust: Trust) -> None:
         self._put(MANIFEST, payload)
