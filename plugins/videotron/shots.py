@@ -142,8 +142,14 @@ class Shots:
             if not await self._answer(player, counter, within_s=ASK_AGAIN_S):
                 await self._ask(player)  # a command is lost with the network; two of them bring one picture
                 if not await self._answer(player, counter, within_s=ANSWER_WITHIN_S - ASK_AGAIN_S):
-                    return Outcome(done=False, message=f"{player} sent no screenshot within {ANSWER_WITHIN_S:g} s")
+                    return Outcome(done=False, message=self._why_none(player))
         return _told(player, self.truths.get(player))
+
+    def _why_none(self, player: str) -> str:
+        state, said = self._roster.state(player), f"{player} sent no screenshot within {ANSWER_WITHIN_S:g} s"
+        if state is not None and state.shows in (Shows.BLACKOUT, Shows.NOTHING):
+            return f"{said}: it shows {'nothing, on order' if state.shows == Shows.BLACKOUT else 'nothing'}"
+        return said
 
     async def _answer(self, player: str, counter: int, *, within_s: float) -> bool:
         try:

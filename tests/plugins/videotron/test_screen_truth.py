@@ -108,6 +108,20 @@ async def street(broker, tools, tmp_path, display, films, monkeypatch) -> AsyncI
         running.cancel()
 
 
+async def test_the_hub_is_told_how_the_machine_at_the_screen_is(street, tools):
+    def machine() -> Any:
+        state = street.station.exchange.roster.state("gate-1")
+        return state.machine if state else None
+
+    await tools.until(lambda: machine() and machine().memory_mb and machine().output, within_s=75)
+
+    assert machine().output == f"sdl {WIDTH}x{HEIGHT}"
+    assert machine().mpv_memory_mb > 10
+    assert machine().uptime_s > 0
+    health = await street.station.plugin.hub_health()
+    assert health.summary == "gate-1: wrong screen size"  # the hub of these tests believes it is smaller
+
+
 async def test_what_stands_on_the_screen_is_compared_with_what_was_approved(street, tools, films):
     outcome = await street.screenshot()
 

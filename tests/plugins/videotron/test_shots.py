@@ -16,6 +16,7 @@ import structlog
 from PIL import Image
 
 from hub.testing import NOON, FakeClock
+from plugins.videotron import shots
 from plugins.videotron.protocol import Attack, PlayerState, Refused, Shot, SigningKey, encode_signed, key_id
 from plugins.videotron.roster import Roster
 from plugins.videotron.settings import ScreenSettings
@@ -254,6 +255,19 @@ async def test_a_player_that_is_not_there_is_not_waited_for(hub):
     outcome = await hub.shots.request("gate-1")
     assert (outcome.done, outcome.message) == (False, f"gate-1 is offline: it was last heard {NOON:%Y-%m-%d %H:%M} UTC")
     assert hub.asked == []
+
+
+@pytest.mark.parametrize(("shows", "said"), [("items", "sent no screenshot"), ("blackout", "nothing, on order")])
+async def test_a_player_that_sends_none_is_asked_twice_and_then_named(hub, monkeypatch, shows, said):
+    monkeypatch.setattr(shots, "ANSWER_WITHIN_S", 0.2)
+    monkeypatch.setattr(shots, "ASK_AGAIN_S", 0.1)
+    hub.heard(n=9, shows=shows)
+
+    outcome = await hub.shots.request("gate-1")
+
+    assert not outcome.done
+    assert said in outcome.message
+    assert hub.asked == ["gate-1", "gate-1"]
 
 
 async def test_an_alarm_outlives_the_hub(hub, tmp_path, film):
