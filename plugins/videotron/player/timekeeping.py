@@ -34,6 +34,9 @@ class Timekeeper:
         clock = self._clock.now()
         return clock if self._floor is None else max(clock, self._floor_now(self._floor))
 
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
     @property
     def behind(self) -> timedelta:
         """How much the machine's clock is behind what is known; zero when it may be right."""

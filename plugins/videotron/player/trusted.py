@@ -125,6 +125,8 @@ class Trusted:
         self._time.raise_to(self._trust.floor)
         self._manifest = self._read_manifest(self._trust)
         self._override = self._read_override()
+        if self.override_lost:
+            self.troubles.append("an order that was in force is lost: until it comes again, the fallback is shown")
 
     # --- from the broker; each raises WireError for what must not be believed, OSError when it cannot be stored
 
