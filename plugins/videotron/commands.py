@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import grp
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +12,7 @@ import click
 
 from hub.api.cli import CommandContext
 from plugins.videotron.accounts import acl as acl_text
-from plugins.videotron.accounts import give_to_broker, write_accounts
+from plugins.videotron.accounts import give_to_broker, rules, write_accounts
 from plugins.videotron.commands_emergency import blackout, clear, emergency
 from plugins.videotron.commands_enrol import enrol, enrolments, revoke
 from plugins.videotron.commands_keys import keys
@@ -48,11 +50,15 @@ videotron.add_command(usage)
     help="Write acl, passwords and one <account>.password each into this folder instead of printing the ACL.",
 )
 @click.option("--group", default="mosquitto", show_default=True, help="Group that may read acl and passwords.")
+@click.option("--json", "as_json", is_flag=True, help="For any other broker: an array of objects, one for each rule.")
 @click.pass_obj
-def acl(hub: CommandContext, accounts: Path | None, group: str) -> None:
+def acl(hub: CommandContext, accounts: Path | None, group: str, *, as_json: bool) -> None:
     """Print Mosquitto's acl_file for the configured screens; refuses when there is none."""
     settings = cast(VideotronSettings, hub.settings("videotron", VideotronSettings))
     screens, username = sorted(settings.screens), settings.broker.username
+    if as_json:
+        click.echo(json.dumps([asdict(rule) for rule in rules(settings.namespace, screens, hub=username)], indent=2))
+        return
     try:
         if accounts is None:
             click.echo(acl_text(settings.namespace, screens, hub=username), nl=False)

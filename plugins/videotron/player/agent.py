@@ -30,6 +30,7 @@ from plugins.videotron.player.settings import PlayerSettings
 from plugins.videotron.player.shots import Shooter, Standing
 from plugins.videotron.player.showing import Showing, decide
 from plugins.videotron.player.speaking import Speaking
+from plugins.videotron.player.spoiled import clear_litter
 from plugins.videotron.player.store import MB, Store
 from plugins.videotron.player.timekeeping import Timekeeper
 from plugins.videotron.player.trusted import Limits, Trusted
@@ -82,7 +83,8 @@ class Agent:
         self.time = Timekeeper(clock)
         self.rejections = Rejections(clock=clock, log=log)
         self.store = Store(state / "media", keep_free_bytes=limits.keep_free_mb * MB)
-        self.identity = Identity.load_or_make(state)
+        clear_litter(state)
+        self.identity = Identity.at_any_rate(state)
         self.trusted = Trusted(
             state,
             player=player,
@@ -90,6 +92,7 @@ class Agent:
             time=self.time,
             limits=Limits(file_bytes=limits.max_file_mb * MB, total_bytes=limits.max_total_mb * MB),
         )
+        self.trusted.troubles += [self.identity.told] if self.identity.told else []
         self.proofs = ProofLog(
             state / "proof.db", boot=boot, keep=limits.max_proofs, set_aside=self._proofs_were_spoiled
         )
@@ -97,7 +100,7 @@ class Agent:
             store=self.store,
             boot=int(boot, 16),
             judge=self.trusted.blocks,
-            clock=clock,
+            clock=self.time,
             log=log,
             on_done=self._film_came,
         )
@@ -105,7 +108,7 @@ class Agent:
         self.playback = Playback(
             mpv=settings.mpv,
             screen=settings.screen,
-            clock=clock,
+            clock=self.time,
             log=log,
             on_begin=self._began,
             on_play=self._played,
@@ -180,6 +183,7 @@ class Agent:
     async def run(self) -> None:
         """Be the player until cancelled; what was played until then is recorded."""
         await asyncio.to_thread(self.trusted.load)
+        self.trusted.troubles += [self.identity.told] if self.identity.told else []
         for trouble in self.trusted.troubles:
             self._log.error("state_spoiled", reason=trouble)
         try:
@@ -316,7 +320,7 @@ class Agent:
                 urgent=override.films if override else (),
             )
             self._showing = decide(
-                wanted.loop,
+                () if trusted.override_lost else wanted.loop,
                 manifest=trusted.manifest,
                 override=override,
                 held=self.library.held,
@@ -357,7 +361,7 @@ class Agent:
     @property
     def unstored(self) -> str:
         """Why the last of what came could not be kept; "" = it could."""
-        return self._unstored
+        return self._unstored or self.library.trouble
 
     def _standing(self) -> Standing:
         clip = self.playback.showing
