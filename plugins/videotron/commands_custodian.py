@@ -8,8 +8,9 @@ import click
 
 from hub.api import HubError
 from plugins.videotron.keyfiles import PassphraseNeeded, fingerprint, read_key, write_key, write_public
+from plugins.videotron.keyring import KEYCHAIN
 from plugins.videotron.keys_in_words import explain, file_path, read_file, say_next, told, write_file
-from plugins.videotron.proposals import sign
+from plugins.videotron.proposals import Proposal, check_known, sign
 from plugins.videotron.protocol import SigningKey
 
 PASSPHRASE_MIN = 16
@@ -35,11 +36,17 @@ def new_root(name: Path, *, no_passphrase: bool) -> None:
 @click.command("sign")
 @click.argument("file", type=file_path)
 @click.option("--key", "key_path", required=True, type=file_path, help="Your root key.")
+@click.option(
+    "--known",
+    type=file_path,
+    help="The keychain.json that you kept; the one beside your key if there is one.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask: for drills only.")
-def sign_proposal(file: Path, key_path: Path, *, yes: bool) -> None:
+def sign_proposal(file: Path, key_path: Path, known: Path | None, *, yes: bool) -> None:
     """Sign a proposal as a custodian, after reading what it changes. Needs no hub."""
     with told():
         proposal = read_file(file)
+        _compare(proposal, known or key_path.with_name(KEYCHAIN), must=known is not None)
         explain(proposal)
         key = _unlocked(key_path)
         signed = sign(proposal, key)
@@ -51,6 +58,15 @@ def sign_proposal(file: Path, key_path: Path, *, yes: bool) -> None:
             raise HubError("Not signed.")
         write_file(file, signed)
         click.echo(f"Signed. {say_next(signed, file)}")
+
+
+def _compare(proposal: Proposal, known: Path, *, must: bool) -> None:
+    """Raises: BadKeys when it does not go on from the keychain that the custodian kept."""
+    if must or known.exists():
+        check_known(proposal, known.read_bytes())
+        click.echo(f"It goes on from {known}, as it must.")
+    else:
+        click.echo("You kept no keychain.json from last time: compare each fingerprint below with the minutes.")
 
 
 def _unlocked(path: Path) -> SigningKey:

@@ -163,6 +163,8 @@ def locked(folder: Path) -> Iterator[None]:
         raise KeysMissing(f"there are no keys in {folder}; make them: {INIT}") from None
     try:
         _lock(fd, folder)
+        for litter in folder.glob(".*.tmp"):  # of a killed command; there may be a key in it
+            litter.unlink()
         yield
     finally:
         os.close(fd)

@@ -14,7 +14,7 @@ from hub.api.files import write_atomically
 from plugins.videotron.keyring import ROOT, days_left
 from plugins.videotron.keystatus import KeyStatus, fingerprints
 from plugins.videotron.proposals import Proposal, changes, read_proposal, say_missing, write_proposal
-from plugins.videotron.protocol import Keyset
+from plugins.videotron.protocol import KeyRole
 from plugins.videotron.protocol.wire import MAX_DOCUMENT_BYTES
 
 file_path = click.Path(dir_okay=False, path_type=Path)
@@ -27,10 +27,12 @@ def explain(proposal: Proposal) -> None:
     for sentence in changes(before, after):
         click.echo(f"  {sentence}")
     click.echo(f"Roots of keyset {before.version}, of which {before.root.threshold} must sign:")
-    _list(before)
+    _list(before.root)
     if after.root != before.root:
         click.echo(f"Roots from then on, of which {after.root.threshold} must sign:")
-        _list(after)
+        _list(after.root)
+    click.echo("Online key from then on:")
+    _list(after.online)
 
 
 def say_next(proposal: Proposal, file: Path) -> str:
@@ -77,6 +79,6 @@ def told() -> Iterator[None]:
         raise click.exceptions.Exit(1) from error
 
 
-def _list(keyset: Keyset) -> None:
-    for text in fingerprints(keyset.root):
+def _list(role: KeyRole) -> None:
+    for text in fingerprints(role):
         click.echo(f"  {text}")

@@ -27,6 +27,7 @@ from plugins.videotron.protocol import (
 from plugins.videotron.protocol.envelope import Envelope, Signature, parse_payload, seal
 from plugins.videotron.protocol.keychains import check_succession, next_keyset, public_keys, read_keychain
 from plugins.videotron.protocol.signatures import check_signatures, check_type, signature
+from plugins.videotron.protocol.trust import begin, follow_chain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,24 @@ def read_proposal(data: bytes) -> Proposal:
 
 def write_proposal(proposal: Proposal) -> bytes:
     return encode(Keychain(keysets=(*proposal.texts, proposal.text)[-MAX_KEYSETS:]))
+
+
+def check_known(proposal: Proposal, known: bytes) -> None:
+    """Raises: BadKeys when the keysets in the proposal do not go on from this keychain, which somebody has kept.
+
+    A signature is of the new keyset alone. Whoever made up those before it could hide from a custodian what is new.
+    """
+    try:
+        kept = begin(known)
+    except WireError as error:
+        raise BadKeys(f"the keychain that you kept is damaged ({error})") from None
+    try:
+        follow_chain(kept, encode(Keychain(keysets=proposal.texts)))
+    except WireError as error:
+        raise BadKeys(
+            f"the proposal does not go on from keyset {kept.keyset.version} of {kept.keyset.site}, which you kept: "
+            f"do not sign it, and ask where it comes from ({error})"
+        ) from None
 
 
 def sign(proposal: Proposal, key: Signs) -> Proposal:

@@ -14,7 +14,16 @@ from plugins.videotron import ceremony
 from plugins.videotron.ceremony import Change
 from plugins.videotron.keyfiles import BadKeys, read_key
 from plugins.videotron.keyring import KEYCHAIN, LIFETIME, MAX_KEYSETS, ONLINE, ROOT, load, role
-from plugins.videotron.proposals import Proposal, changes, merge, read_proposal, sign, write_proposal
+from plugins.videotron.proposals import (
+    Proposal,
+    changes,
+    check_known,
+    merge,
+    propose,
+    read_proposal,
+    sign,
+    write_proposal,
+)
 from plugins.videotron.protocol import Command, CommandName, SigningKey, encode_signed
 from plugins.videotron.protocol.keychains import public_keys, read_keychain
 from plugins.videotron.protocol.signatures import decode_signed
@@ -210,6 +219,34 @@ def test_a_proposal_that_somebody_changed_is_not_shown_as_genuine(folder: Path, 
     assert changed.signatures == ()  # none of them holds for the changed text
     with pytest.raises(BadKeys, match="somebody changed it"):
         read_proposal(write_proposal(genuine).replace(b"kantor", b"kuntor"))
+
+
+def test_a_history_that_hides_what_is_new_is_noticed_by_who_kept_the_keychain(folder: Path, now: datetime) -> None:
+    """The thief's online key stands in a made-up keyset before the proposal, so that it does not look new."""
+    keys, thief = custodians(3), SigningKey(b"\x42" * 32)
+    go_offline(folder, keys, now)
+    kept = (folder / KEYCHAIN).read_bytes()
+    genuine = load(folder, now=now).keyset
+    made_up = genuine.model_copy(
+        update={"root": role(thief.public, *(key.public for key in keys)), "online": role(thief.public)}
+    )
+    after = genuine.model_copy(update={"version": 3, "online": role(thief.public)})
+    text = encode_signed(made_up, thief).decode()
+
+    forged = carried(propose([text], made_up, after))
+
+    assert not any("online" in sentence for sentence in changes(forged.before, forged.after))
+    with pytest.raises(BadKeys, match="do not sign it"):
+        check_known(forged, kept)
+    check_known(carried(ceremony.prepare(folder, Change(online=True), now=now)), kept)
+
+
+def test_a_killed_command_leaves_no_key_lying_about(folder: Path, now: datetime) -> None:
+    (folder / ".0123456789ab.tmp").write_text("half a key")
+
+    ceremony.rotate(folder, now=now)
+
+    assert not list(folder.glob(".*.tmp"))
 
 
 def test_a_custodian_reads_in_words_what_changes(folder: Path, now: datetime) -> None:

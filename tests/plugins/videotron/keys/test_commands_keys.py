@@ -81,6 +81,21 @@ def test_a_custodian_who_says_no_signs_nothing(made: Path) -> None:
     assert Path("keyset-2.json").read_bytes() == before
 
 
+def test_a_proposal_must_go_on_from_the_keychain_beside_the_key(made: Path) -> None:
+    keys("new-root", "ana", "--no-passphrase")
+    keys("rotate", "--folder", "keys", "--roots", "ana.pub", "--threshold", "1")
+    keys("init", "--folder", "elsewhere", "--site", "tetangga")
+    Path(KEYCHAIN).write_bytes((Path("elsewhere") / KEYCHAIN).read_bytes())
+    before = Path("keyset-2.json").read_bytes()
+
+    said = keys("sign", "keyset-2.json", "--key", "ana.key", "--yes", code=1).output
+
+    assert "do not sign it" in said
+    assert Path("keyset-2.json").read_bytes() == before
+    Path(KEYCHAIN).write_bytes((made / KEYCHAIN).read_bytes())
+    assert "goes on from" in keys("sign", "keyset-2.json", "--key", "ana.key", "--yes").output
+
+
 def test_a_wrong_passphrase_signs_nothing(made: Path) -> None:
     keys("new-root", "ana", given=f"{WORDS}\n{WORDS}\n")
     keys("rotate", "--folder", "keys", "--roots", "ana.pub", "--threshold", "1")
