@@ -11,6 +11,8 @@ from typing import Any
 
 from PIL import Image
 
+from plugins.videotron.protocol.chain import segment_of
+
 FIRST = "IP-2026-11-0001"
 
 
@@ -76,7 +78,7 @@ async def test_numbers_of_plays_are_never_given_twice_across_kill_9(hub: Any, fi
         await hub.until(lambda count=count: len(hub.played(FIRST)) > count)
         command.end(signal.SIGKILL)
 
-    numbers = {(e.seq, e.started_at) for p in hub.proofs for e in p.entries}
+    numbers = {(entry.seq, entry.started_at) for proof in hub.proofs for entry in segment_of(proof).entries}
     assert len({seq for seq, _ in numbers}) == len(numbers)
 
 
