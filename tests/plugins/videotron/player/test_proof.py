@@ -236,7 +236,7 @@ def test_a_spoiled_record_is_set_aside_and_a_new_chain_begun(open_log: Open, tmp
 
 
 def test_a_disk_that_takes_nothing_does_not_keep_the_player_from_starting(open_log: Open, tmp_path: Path) -> None:
-    (tmp_path / "proof.db").mkdir()
+    (tmp_path / "proof.db").symlink_to(tmp_path / "away" / "proof.db")
 
     log = open_log()
 
