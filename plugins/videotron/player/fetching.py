@@ -24,7 +24,7 @@ from plugins.videotron.protocol import (
     tag_of,
 )
 
-REPORT_EVERY_BLOCKS = 4
+REPORT_EVERY_BLOCKS = 8
 REPORT_DIRTY_S = 0.3
 REPORT_IDLE_S = 2.0
 REPORT_AT_LEAST_S = 0.05  # between two that only flush markers ask for
