@@ -90,8 +90,8 @@ class Trusted:
     @property
     def override(self) -> Override | None:
         """The override that counts now: latched, over restarts too, until its time or a higher one."""
-        override, keyset = self._override, self.keyset
-        if override is None or keyset is None or override.epoch != keyset.epoch or override.mode is Mode.NONE:
+        override = judge.override_in_force(self._trust, self._override) if self._trust and self._override else None
+        if override is None or override.mode is Mode.NONE:
             return None
         return override if override.until is None or override.until > self._time.now() else None
 
@@ -125,8 +125,7 @@ class Trusted:
         self._time.raise_to(self._trust.floor)
         self._manifest = self._read_manifest(self._trust)
         self._override = self._read_override()
-        if self.override_lost:
-            self.troubles.append("an order that was in force is lost: until it comes again, the fallback is shown")
+        self._tell_what_is_lost(self._trust)
 
     # --- from the broker; each raises WireError for what must not be believed, OSError when it cannot be stored
 
@@ -271,6 +270,14 @@ class Trusted:
         with contextlib.suppress(OSError):
             self._store(trust)
         self._trust = trust
+
+    def _tell_what_is_lost(self, trust: Trust) -> None:
+        if TRUST not in self._good and trust.manifest != (0, 0):
+            self.troubles.append(f"{TRUST} is lost: what was followed last is known by the manifest alone")
+        if self._manifest is None and trust.manifest[0] == trust.keyset.epoch:
+            self.troubles.append("the manifest is lost: until it comes again, the fallback is shown")
+        if self.override_lost:
+            self.troubles.append("an order that was in force is lost: until it comes again, the fallback is shown")
 
     def _read(self, name: str, parse: Callable[[bytes], Kept]) -> Kept | None:
         try:

@@ -169,6 +169,18 @@ def in_force(trust: Trust, manifest: Manifest) -> Manifest | None:
     return manifest.model_copy(update={"expires": trust.keyset.expires})
 
 
+def override_in_force(trust: Trust, override: Override) -> Override | None:
+    """An accepted override as it counts under this trust: it ends with the keyset at the latest; None in another epoch.
+
+    Else a stolen online key could hold a screen for ever that is kept from the network.
+    """
+    if override.epoch != trust.keyset.epoch:
+        return None
+    if override.until is not None and override.until <= trust.keyset.expires:
+        return override
+    return override.model_copy(update={"until": trust.keyset.expires})
+
+
 def digest_of(data: bytes) -> str:
     """SHA-256 of what is signed: who signed it, and what else stands in the envelope, changes nothing.
 

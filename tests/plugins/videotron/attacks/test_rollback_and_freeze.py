@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from plugins.videotron.protocol import Attack, Mode, encode_signed
-from plugins.videotron.protocol.trust import in_force, judge_command, judge_hub, judge_override
+from plugins.videotron.protocol.trust import in_force, judge_command, judge_hub, judge_override, override_in_force
 from tests.plugins.videotron.attacks.office import PLAYER, START, Office, Screenside, closed, key, opened
 from tests.plugins.videotron.attacks.test_forgery import refused
 
@@ -131,6 +131,22 @@ def test_indefinite_freeze_is_bounded_by_the_keyset_when_an_online_key_is_stolen
 
     assert shown is not None
     assert shown.expires == office.keyset.expires
+
+
+def test_indefinite_freeze_of_an_override_is_bounded_by_the_keyset(office: Office, screen: Screenside) -> None:
+    trust = screen.trust
+    forever = judge_override(trust, office.override(), player=PLAYER, now=START).document
+    soon = judge_override(trust, office.override(until=START + timedelta(hours=1)), player=PLAYER, now=START).document
+    assert forever.until is None
+
+    shown = override_in_force(trust, forever)
+
+    assert shown is not None
+    assert shown.until == office.keyset.expires
+    assert override_in_force(trust, soon) == soon
+    office.rotate_online(key(101), stolen=True)
+    screen.follow(office.chain)
+    assert override_in_force(screen.trust, forever) is None
 
 
 def test_expired_local_manifest_is_replaced_by_a_fresh_one(office: Office, screen: Screenside) -> None:
