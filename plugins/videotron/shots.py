@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ MOST_JPEG_BYTES = 60 * 1024
 MOST_SIDE = 480
 LATE = timedelta(minutes=10)  # on the way, behind blocks on a slow line
 NEWEST_ENOUGH = timedelta(seconds=10)  # a player sends one in ten seconds at most
+REMEMBERED = 200  # of each player; half an hour of them at the fastest
 ANSWER_WITHIN_S = 10.0
 ASK_AGAIN_S = 4.0
 ALARMS = {"mismatch": "wrong picture", "black": "black picture"}
@@ -96,7 +98,7 @@ class Shots:
         self._came = asyncio.Event()
         self._judged = asyncio.Condition()
         self._answered: dict[str, int] = {}  # by player: counter of the last command whose picture was judged
-        self._last: dict[str, tuple[str, datetime]] = {}  # by player: boot and time of the last picture
+        self._taken: dict[str, tuple[str, deque[datetime]]] = {}  # by player: its boot, and when pictures were taken
         self._bad: dict[str, int] = {}  # by player: bad ones in a row
         self.truths: dict[str, Truth] = {}
 
@@ -108,7 +110,7 @@ class Shots:
         if max(shot.width, shot.height) > MOST_SIDE or len(shot.jpeg) > 4 * MOST_JPEG_BYTES // 3 + 4:
             raise Refused(Attack.TOO_LARGE, f"a screenshot of {shot.width}x{shot.height}, {len(shot.jpeg)} bytes")
         self._must_be_new(player, shot)
-        self._last[player] = (shot.boot, shot.at)
+        self._note(player, shot)
         self._waiting[player] = shot
         self._came.set()
 
@@ -163,12 +165,18 @@ class Shots:
         seen = self._roster.seen(player)
         if seen.state is not None and seen.state.boot != shot.boot:
             raise Refused(Attack.REPLAYED, "a screenshot from before the player started")
-        boot, last = self._last.get(player, ("", shot.at))
-        if boot == shot.boot and shot.at <= last:
-            raise Refused(Attack.REPLAYED, "a screenshot that is not newer than the last")
+        boot, taken = self._taken.get(player, ("", deque()))
+        if boot == shot.boot and shot.at in taken:
+            raise Refused(Attack.REPLAYED, "a screenshot that came before")
         offset = seen.clock_offset or timedelta(0)
         if seen.clock_offset is not None and abs(self._clock.now() + offset - shot.at) > LATE:
             raise Refused(Attack.REPLAYED, f"a screenshot of {shot.at:%Y-%m-%d %H:%M:%S} UTC, by the player's clock")
+
+    def _note(self, player: str, shot: Shot) -> None:
+        """Each moment, not the last alone: a clock that is put right may go back."""
+        if self._taken.get(player, ("",))[0] != shot.boot:
+            self._taken[player] = (shot.boot, deque(maxlen=REMEMBERED))
+        self._taken[player][1].append(shot.at)
 
     async def _look_at(self, player: str, shot: Shot) -> None:
         try:

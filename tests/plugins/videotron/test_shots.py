@@ -222,6 +222,14 @@ async def test_an_old_picture_that_comes_again_is_refused(hub, frame):
     assert refused.value.attack is Attack.REPLAYED
 
 
+async def test_a_clock_that_was_put_right_does_not_make_new_pictures_old(hub, frame):
+    hub.heard(n=5, clock=NOON + timedelta(hours=3))
+    assert (await hub.judge(frame, at=NOON + timedelta(hours=3, seconds=10))).verdict == Verdict.MATCH
+    hub.heard(n=6)
+
+    assert (await hub.judge(frame)).verdict == Verdict.MATCH
+
+
 async def test_a_picture_signed_by_somebody_else_is_refused(hub, frame):
     with pytest.raises(Refused):
         hub.shots.take("gate-1", hub.shot(frame), {key_id(SigningKey.new().public): SigningKey.new().public})
