@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from plugins.videotron.protocol import ProofEntry
-from plugins.videotron.protocol.chain import Result
+from plugins.videotron.protocol.chain import CLOCK_BEHIND, Result
 
 AHEAD = timedelta(minutes=10)  # how far a player's clock may be ahead of the hub's
 FLOOR = datetime(2026, 11, 1, tzinfo=UTC)  # no player is older than this program: an earlier time is a dead clock's
@@ -36,6 +36,8 @@ def remark_on(entry: ProofEntry, given: str | None, received_at: datetime) -> Re
         return Remark(Weight.OBJECTION, text)
     if entry.started_at < FLOOR:
         return Remark(Weight.DOUBT, f"it begins in the past ({_text(entry.started_at)}): the player had no clock")
+    if CLOCK_BEHIND in entry.reason:
+        return Remark(Weight.DOUBT, f"the player's clock was behind: it was {_text(entry.started_at)} or later")
     return None
 
 

@@ -158,6 +158,7 @@ class Agent:
             identity=self.identity,
             publish=self._publish_proof,
             log=log,
+            clock_behind=lambda: bool(self.time.behind),
         )
 
     @property

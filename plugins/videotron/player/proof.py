@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from plugins.videotron.player.proof_db import Head, opened
 from plugins.videotron.protocol import ProofAck, ProofEntry, ProofOfPlay, cid_of
-from plugins.videotron.protocol.chain import BEGINNING, Result, link, lost_before, with_lost, without_lost
+from plugins.videotron.protocol.chain import BEGINNING, CLOCK_BEHIND, Result, link, lost_before, with_lost, without_lost
 
 BATCH = 200
 BATCH_BYTES = 100_000  # as sent: some brokers refuse more than 128 KB
@@ -38,6 +38,7 @@ class Shown:
     epoch: int  # of the manifest that it is played by
     manifest: int  # its seq
     started_at: datetime
+    clock_behind: bool = False  # the time is a floor: it may have been later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +218,7 @@ class ProofLog:
             started_at=shown.started_at.astimezone(UTC),
             seconds=round(min(max(ended.seconds, 0.0), LONGEST_S), 3),
             result=ended.result.value,
-            reason=ended.reason[:200],
+            reason="; ".join(part for part in (ended.reason[:150], CLOCK_BEHIND * shown.clock_behind) if part),
         )
 
     def _append(self, entry: ProofEntry) -> bool:

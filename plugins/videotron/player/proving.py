@@ -32,13 +32,16 @@ class Proving:
         identity: Signs,
         publish: Callable[[bytes], Awaitable[bool]],
         log: Log,
+        clock_behind: Callable[[], bool] = lambda: False,
         send_again_s: float = SEND_AGAIN_S,
     ) -> None:
+        """`clock_behind`: whether the time that plays are given is a floor, since the machine has no clock."""
         self._proofs = proofs
         self._player = player
         self._identity = identity
         self._publish = publish
         self._log = log
+        self._clock_behind = clock_behind
         self._send_again_s = send_again_s
         self._events: deque[Shown | Ended] = deque()
         self._writer = threading.Lock()
@@ -49,11 +52,11 @@ class Proving:
 
     def began(self, clip: Clip, started_at: datetime) -> None:
         """A film's first picture is on the screen; should its end never be seen, it is proved as unknown."""
-        self._happen(_shown(clip, started_at))
+        self._happen(self._shown(clip, started_at))
 
     def played(self, play: Play) -> None:
         """A playback has ended; it is recorded in its turn, without holding up the screen."""
-        shown, result = _shown(play.clip, play.started_at), Result(play.result)
+        shown, result = self._shown(play.clip, play.started_at), Result(play.result)
         self._happen(Ended(shown=shown, seconds=play.seconds, result=result, reason=play.reason))
 
     def wake(self) -> None:
@@ -118,6 +121,17 @@ class Proving:
             await self._publish(encode_signed(batch, self._identity))
         return batch is not None
 
+    def _shown(self, clip: Clip, started_at: datetime) -> Shown:
+        return Shown(
+            item=clip.item,
+            title=clip.title,
+            sha256=clip.sha256,
+            epoch=clip.epoch,
+            manifest=clip.manifest,
+            started_at=started_at,
+            clock_behind=self._clock_behind(),
+        )
+
     def _happen(self, event: Shown | Ended) -> None:
         self._events.append(event)
         self._happened.set()
@@ -131,17 +145,6 @@ class Proving:
                     self._events.popleft()
                 full = f"no room for plays, {self._proofs.lost} lost: the hub has not taken the older ones"
                 self.trouble = self._proofs.trouble if kept else full
-
-
-def _shown(clip: Clip, started_at: datetime) -> Shown:
-    return Shown(
-        item=clip.item,
-        title=clip.title,
-        sha256=clip.sha256,
-        epoch=clip.epoch,
-        manifest=clip.manifest,
-        started_at=started_at,
-    )
 
 
 async def _within(seconds: float, event: asyncio.Event) -> None:

@@ -15,6 +15,7 @@ from plugins.videotron.protocol.envelope import parse
 from plugins.videotron.protocol.wire import WireError
 
 BEGINNING = bytes(32)  # hash(0)
+CLOCK_BEHIND = "the clock was behind"  # in a reason: the time is what something signed had shown to be past, or later
 _LOST = re.compile(r"lost ([1-9][0-9]{0,14}) before this(?:; |$)")
 
 

@@ -96,6 +96,19 @@ def test_what_was_on_when_the_power_was_cut_is_proved_as_unknown_at_the_next_sta
     assert len(entries(open_log(LATER))) == 2  # once
 
 
+def test_a_clock_that_was_behind_is_told_with_the_play(open_log: Open) -> None:
+    log = open_log()
+    one = shown(clock_behind=True)
+
+    log.record(
+        [one, Ended(shown=one, seconds=1, result=Result.PARTIAL, reason="withdrawn"), shown(5, clock_behind=True)]
+    )
+
+    found = entries(open_log(LATER))
+    assert found[0].reason == "withdrawn; the clock was behind"
+    assert found[1].reason.endswith("; the clock was behind")
+
+
 def test_a_play_whose_end_nobody_saw_is_unknown_as_soon_as_the_next_begins(open_log: Open) -> None:
     log = open_log()
 

@@ -231,6 +231,15 @@ async def test_proofs_of_a_dead_clock_count_and_stand_in_the_month_in_which_they
     assert (stretch.first, stretch.last) == (1, 1)
 
 
+async def test_a_clock_that_was_behind_is_remarked_on_and_the_play_counts(hub: Any, record: Any) -> None:
+    record.play(reason="the clock was behind")
+
+    await hub.hear(record.sent())
+
+    assert len(hub.journal.plays) == 1
+    assert chains(hub)[0].remarks[1].text == "the player's clock was behind: it was 2026-11-22T04:00:00+00:00 or later"
+
+
 async def test_plays_that_were_lost_on_the_player_are_named(hub: Any, record: Any) -> None:
     record.play(reason="lost 12 before this")
 
