@@ -15,7 +15,7 @@ from hub.api import Clock, HubError, Log, Order, Outcome
 from hub.ledger import orders
 from hub.ledger.database import Database, LedgerError, open_for_writing, transaction
 from hub.messages import Catalogue, Refusal
-from hub.vouching import Doorbell, caller, digest_of, is_emergency, may_order_emergencies, ring
+from hub.vouching import Doorbell, about_keys, caller, digest_of, may_order, needs_voucher, ring
 
 SOCKET = "control.sock"
 LOOK_EVERY_S = 30.0
@@ -90,7 +90,7 @@ class Orders:
         while True:
             self._ordinary.clear()
             for order in await self._database.read(orders.waiting):
-                if not is_emergency(order.name):
+                if not needs_voucher(order.name):
                     await self._carry_out(order)
             await _wait(self._ordinary, LOOK_EVERY_S)
 
@@ -106,7 +106,7 @@ class Orders:
             await _wait(self._emergency, LOOK_AGAIN_S if self._first_seen else LOOK_EVERY_S)
 
     async def _new_emergencies(self) -> Sequence[Order]:
-        waiting = [one for one in await self._database.read(orders.waiting) if is_emergency(one.name)]
+        waiting = [one for one in await self._database.read(orders.waiting) if needs_voucher(one.name)]
         for gone in self._first_seen.keys() - {one.id for one in waiting}:
             del self._first_seen[gone]
         return [one for one in waiting if one.id not in self._under_way]
@@ -129,8 +129,12 @@ class Orders:
                 "again with siarhub; if the hub was restarted just now, look first what is in force."
             )
         for call in callers:
-            if await asyncio.to_thread(may_order_emergencies, call.uid, self._group):
+            if await asyncio.to_thread(may_order, order.name, call.uid, self._group):
                 return call.who
+        if about_keys(order.name):
+            return Refusal(
+                "{who} may not give this order: only root may (sudo). This attempt is recorded.", who=callers[0].who
+            )
         return Refusal(
             "{who} may not give this order: only members of the group {group} may (root: adduser NAME {group}). "
             "This attempt is recorded.",

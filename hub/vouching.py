@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hub.api import Order
 
 EMERGENCY_WORDS = frozenset({"emergency", "blackout", "clear"})
+KEY_WORDS = frozenset({"enrolled", "revoked"})  # whose key counts: who could say it could make up what was shown
 CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 LARGEST_CALL_BYTES = 4096
 AT_A_TIME = 100  # datagrams: who sends without end must not keep the loop from everything else
@@ -103,9 +104,14 @@ class Doorbell:
                 del calls[key]
 
 
-def is_emergency(name: str) -> bool:
-    """Whether an order of this name needs the emergency group: `<plugin>.emergency`, `.blackout`, `.clear`."""
-    return name.partition(".")[2] in EMERGENCY_WORDS
+def needs_voucher(name: str) -> bool:
+    """Whether the kernel must name who gives an order of this name: an emergency, or one about whose key counts."""
+    return name.partition(".")[2] in EMERGENCY_WORDS | KEY_WORDS
+
+
+def about_keys(name: str) -> bool:
+    """Whether only root and the hub's own user may give an order of this name."""
+    return name.partition(".")[2] in KEY_WORDS
 
 
 def ring(address: Path, order: int, digest: str) -> None:
@@ -124,10 +130,12 @@ def digest_of(name: str, args: Mapping[str, str], why: str) -> str:
     return hashlib.sha256(json.dumps([name, dict(args), why], sort_keys=True).encode()).hexdigest()
 
 
-def may_order_emergencies(uid: int, group: str) -> bool:
-    """Whether this is root, the hub's own user, or in the group, also as their primary one. Blocks."""
+def may_order(name: str, uid: int, group: str) -> bool:
+    """Whether this is root, the hub's own user, or, for emergencies, in the group, also as primary one. Blocks."""
     if uid in (0, os.geteuid()):
         return True
+    if about_keys(name):
+        return False
     try:
         person, wanted = pwd.getpwuid(uid), grp.getgrnam(group).gr_gid
         return wanted in os.getgrouplist(person.pw_name, person.pw_gid)

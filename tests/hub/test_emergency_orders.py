@@ -25,7 +25,7 @@ from hub.control import Orders, daemon_runs
 from hub.ledger import facts, orders
 from hub.ledger.database import Database
 from hub.messages import catalogue
-from hub.vouching import digest_of, is_emergency, may_order_emergencies, ring
+from hub.vouching import digest_of, may_order, needs_voucher, ring
 
 SCRIPT = Path(__file__).with_name("order_as.py")
 NOBODY, NOGROUP = 65534, 65534  # nobody's primary group: the emergency group of these tests
@@ -103,11 +103,11 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     ("name", "needs"),
     [
         ("videotron.emergency", True), ("videotron.blackout", True), ("radio.clear", True),
-        ("videotron.screenshot", False), ("withdraw", False), ("emergency", False), ("videotron.clear ", False),
+        ("videotron.enrolled", True), ("videotron.revoked", True), ("videotron.screenshot", False), ("withdraw", False), ("emergency", False), ("videotron.clear ", False),
     ],
 )  # fmt: skip
-def test_the_words_that_need_the_emergency_group(name: str, needs: bool) -> None:
-    assert is_emergency(name) is needs
+def test_the_words_for_which_the_kernel_must_name_who_gives_the_order(name: str, needs: bool) -> None:
+    assert needs_voucher(name) is needs
 
 
 @needs_root
@@ -130,6 +130,15 @@ async def test_nobody_else_may_whatever_the_row_says_and_the_attempt_is_recorded
     assert GROUP in answer["message"]
     assert desk.done == []
     assert [(one.name, one.who, one.done) for one in recorded] == [("videotron.blackout", "daemon", False)]
+
+
+@needs_root
+async def test_whose_key_counts_only_root_says_not_the_emergency_group(desk: Desk) -> None:
+    async with desk.open():
+        answer = await desk.give_as(NOBODY, "videotron.enrolled", gid=NOGROUP)
+
+    assert "only root may" in answer["message"]
+    assert desk.done == []
 
 
 @needs_root
@@ -234,10 +243,10 @@ async def test_what_names_no_order_does_no_harm(desk: Desk, rubbish: bytes) -> N
 
 
 def test_root_and_the_hubs_own_user_may_and_who_has_no_name_may_not() -> None:
-    assert may_order_emergencies(0, "no-such-group")
-    assert may_order_emergencies(os.geteuid(), "no-such-group")
-    assert not may_order_emergencies(54321, GROUP)
-    assert not may_order_emergencies(OUTSIDER, "no-such-group")
+    assert may_order("x.clear", 0, "no-such-group")
+    assert may_order("x.clear", os.geteuid(), "no-such-group")
+    assert not may_order("x.clear", 54321, GROUP)
+    assert not may_order("x.clear", OUTSIDER, "no-such-group")
 
 
 @needs_root
@@ -246,12 +255,13 @@ def test_a_supplementary_group_counts(tmp_path: Path) -> None:
     text = Path("/etc/group").read_text() + "siarhub-darurat:x:54321:daemon\n"
     (tmp_path / "group").write_text(text)
     code = (
-        "from hub.vouching import may_order_emergencies as m; print(m(1, 'siarhub-darurat'), m(2, 'siarhub-darurat'))"
+        "from hub.vouching import may_order as m; g = 'siarhub-darurat';"
+        " print(m('x.clear', 1, g), m('x.clear', 2, g), m('x.enrolled', 1, g))"
     )
     command = f"mount --bind {tmp_path}/group /etc/group && exec {sys.executable} -c {json.dumps(code)}"
     ran = subprocess.run(["unshare", "--mount", "sh", "-c", command], capture_output=True, text=True, timeout=30)
 
-    assert ran.stdout.split() == ["True", "False"], ran.stderr
+    assert ran.stdout.split() == ["True", "False", "False"], ran.stderr
 
 
 def _ring_as(uid: int, folder: Path, order: int) -> None:
