@@ -103,7 +103,8 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     ("name", "needs"),
     [
         ("videotron.emergency", True), ("videotron.blackout", True), ("radio.clear", True),
-        ("videotron.enrolled", True), ("videotron.revoked", True), ("videotron.screenshot", False), ("withdraw", False), ("emergency", False), ("videotron.clear ", False),
+        ("videotron.enrolled", True), ("videotron.revoked", True),
+        ("videotron.screenshot", False), ("withdraw", False), ("emergency", False), ("videotron.clear ", False),
     ],
 )  # fmt: skip
 def test_the_words_for_which_the_kernel_must_name_who_gives_the_order(name: str, needs: bool) -> None:
