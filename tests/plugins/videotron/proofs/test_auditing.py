@@ -20,7 +20,7 @@ from hub.cli.main import main
 from hub.ledger import facts
 from hub.ledger.database import open_for_writing, transaction
 from plugins.videotron.enrolments import FILE, Enrolments
-from plugins.videotron.protocol import ProofEntry
+from plugins.videotron.protocol import ProofEntry, ProofOfPlay, SigningKey, encode_signed
 from plugins.videotron.protocol.chain import BEGINNING, link
 
 PROTOCOL = Path(__file__).parents[4] / "docs" / "protocol.md"
@@ -174,3 +174,6 @@ def test_the_worked_example_is_right() -> None:
 
     assert told == [one.hex(), link(one, second).hex()]
     assert ProofEntry.model_validate_json(second).model_dump_json() == second
+    proof = ProofOfPlay(player="gate-1", chain="00112233445566aa", prev="0" * 64, entries=(first, second))
+    sent = text[text.index("<!-- proof example -->") :].splitlines()[1].strip()
+    assert encode_signed(proof, SigningKey(bytes(range(32)))).decode() == sent
