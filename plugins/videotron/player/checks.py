@@ -19,6 +19,7 @@ def problems(settings: PlayerSettings) -> list[str]:
     """Everything that should be put right, also what the player would wait out. Blocks."""
     return [
         *obstacles(settings),
+        *_disk(settings.state_dir),
         *screen_problems(settings),
         *_fallback(settings),
         *_broker(settings),
@@ -31,9 +32,22 @@ def _state_folder(folder: Path) -> list[str]:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
         return [f"state_dir: {folder} cannot be made ({error.strerror}); make it and give it to the player's user"]
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK) and not _is_read_only(folder):
         return [f"state_dir: {folder} cannot be written; give it to the player's user"]
     return []
+
+
+def _is_read_only(folder: Path) -> bool:
+    """A disk that went read-only keeps nobody from showing what is on it."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
+def _disk(folder: Path) -> list[str]:
+    try:
+        read_only = _is_read_only(folder)
+    except OSError:  # told as an obstacle
+        return []
+    return [f"state_dir: the disk of {folder} is read-only: nothing new can be taken; replace it"] if read_only else []
 
 
 def _password(settings: PlayerSettings) -> list[str]:

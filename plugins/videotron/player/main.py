@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -144,12 +145,21 @@ def _folder(config: Path) -> Path:
 @contextlib.contextmanager
 def _alone_in(state_dir: Path) -> Iterator[None]:
     """Two players on one folder would spoil each other's films and proofs; the lock ends with the process."""
-    with (state_dir / "lock").open("w") as lock:
+    with _opened(state_dir) as lock:  # the folder itself: a full or read-only disk keeps nobody from starting
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             _complain([f"state_dir: another player runs in {state_dir}; stop it, or give this one its own folder"])
         yield
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 async def _run(config: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from plugins.videotron.player.proof_db import Head, opened
+from plugins.videotron.player.spoiled import set_aside
 from plugins.videotron.protocol import ProofAck, ProofEntry, ProofOfPlay, cid_of
 from plugins.videotron.protocol.chain import BEGINNING, CLOCK_BEHIND, Result, link, lost_before, with_lost, without_lost
 
@@ -147,19 +148,25 @@ class ProofLog:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            return opened(self._path, "")
-        except sqlite3.DatabaseError as error:
-            if type(error) is sqlite3.DatabaseError:
-                return self._begun_after_spoiled()
+            return self._opened_or_begun()
+        except (sqlite3.DatabaseError, OSError) as error:
             self.trouble = f"plays are recorded in memory alone: {error}"
             return opened(IN_MEMORY, "the record on the disk could not be opened")
 
+    def _opened_or_begun(self) -> sqlite3.Connection:
+        if self._path.is_dir():  # the disk made something else of it
+            return self._begun_after_spoiled()
+        try:
+            return opened(self._path, "")
+        except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:
+                raise
+            return self._begun_after_spoiled()
+
     def _begun_after_spoiled(self) -> sqlite3.Connection:
-        spoiled = self._path.with_name(f"{self._path.name}.spoiled-{secrets.token_hex(4)}")
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        self._path.replace(spoiled)
-        self._set_aside(spoiled)
+        self._set_aside(set_aside(self._path))
         return opened(self._path, "the record before this was spoiled")
 
     # --- within a transaction
