@@ -69,7 +69,19 @@ async def still_of(film: Path, position_s: float, *, width: int, height: int) ->
 
 
 def _ffmpeg(film: Path, begin_s: float, length_s: float) -> list[str]:
-    quiet = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-threads", "1"]
+    quiet = [
+        "nice",
+        "-n",
+        "10",
+        "ffmpeg",
+        "-nostdin",
+        "-v",
+        "error",
+        "-protocol_whitelist",
+        "file,pipe",
+        "-threads",
+        "1",
+    ]
     return [*quiet, "-ss", f"{begin_s:.3f}", "-t", f"{length_s:.3f}", "-f", "mov", "-i", f"file:{film}", "-an", "-sn"]
 
 

@@ -29,7 +29,8 @@ SCREENSHOT = "videotron.screenshot"  # the order; {"screen"}
 MOST_JPEG_BYTES = 60 * 1024
 MOST_SIDE = 480
 LATE = timedelta(minutes=10)  # on the way, behind blocks on a slow line
-NEWEST_ENOUGH = timedelta(seconds=10)  # a player sends one in ten seconds at most
+NEWEST_ENOUGH = timedelta(seconds=10)
+RARE_S = 5.0  # a player sends one in ten seconds at most
 REMEMBERED = 200  # of each player; half an hour of them at the fastest
 ANSWER_WITHIN_S = 10.0
 ASK_AGAIN_S = 4.0
@@ -99,6 +100,7 @@ class Shots:
         self._judged = asyncio.Condition()
         self._answered: dict[str, int] = {}  # by player: counter of the last command whose picture was judged
         self._taken: dict[str, tuple[str, deque[datetime]]] = {}  # by player: its boot, and when pictures were taken
+        self._came_at: dict[str, float] = {}
         self._bad: dict[str, int] = {}  # by player: bad ones in a row
         self.truths: dict[str, Truth] = {}
 
@@ -110,6 +112,7 @@ class Shots:
         if max(shot.width, shot.height) > MOST_SIDE or len(shot.jpeg) > 4 * MOST_JPEG_BYTES // 3 + 4:
             raise Refused(Attack.TOO_LARGE, f"a screenshot of {shot.width}x{shot.height}, {len(shot.jpeg)} bytes")
         self._must_be_new(player, shot)
+        self._must_be_rare(player)
         self._note(player, shot)
         self._waiting[player] = shot
         self._came.set()
@@ -171,6 +174,13 @@ class Shots:
         offset = seen.clock_offset or timedelta(0)
         if seen.clock_offset is not None and abs(self._clock.now() + offset - shot.at) > LATE:
             raise Refused(Attack.REPLAYED, f"a screenshot of {shot.at:%Y-%m-%d %H:%M:%S} UTC, by the player's clock")
+
+    def _must_be_rare(self, player: str) -> None:
+        """Each costs half a second of work."""
+        now = self._clock.monotonic()
+        if now - self._came_at.get(player, float("-inf")) < RARE_S:
+            raise Refused(Attack.OVER_LIMIT, f"more than one screenshot in {RARE_S:g} s")
+        self._came_at[player] = now
 
     def _note(self, player: str, shot: Shot) -> None:
         """Each moment, not the last alone: a clock that is put right may go back."""

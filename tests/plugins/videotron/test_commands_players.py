@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,20 @@ def test_a_screen_that_is_not_there_is_wrong_usage_and_names_those_that_are(ask)
 
 def test_without_a_screen_it_says_where_to_name_them(ask):
     assert "[plugins.videotron.screens.<id>]" in ask(screens={}).output
+
+
+def test_watching_goes_on_until_ctrl_c(ask, monkeypatch):
+    looks = []
+
+    def wait(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", wait)
+
+    result = ask("--watch", rows=[well("gate-1"), well("hall-1")])
+
+    assert result.exit_code == 0
+    assert len(looks) == 3
+    assert "gate-1" in result.output

@@ -87,6 +87,7 @@ async def street(broker, tools, tmp_path, display, films, monkeypatch) -> AsyncI
     monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
     monkeypatch.setattr(player_shots, "AT_MOST_EVERY_S", 0.2)
     monkeypatch.setattr(hub_shots, "NEWEST_ENOUGH", NOON - NOON)
+    monkeypatch.setattr(hub_shots, "RARE_S", 0.0)
     settings = PlayerSettings(
         player="gate-1",
         state_dir=tmp_path / "player",

@@ -230,6 +230,16 @@ async def test_a_clock_that_was_put_right_does_not_make_new_pictures_old(hub, fr
     assert (await hub.judge(frame)).verdict == Verdict.MATCH
 
 
+async def test_a_player_that_sends_too_many_does_not_keep_the_hub_busy(hub, frame):
+    hub.take(frame)
+    hub.clock.advance(timedelta(seconds=1))
+
+    with pytest.raises(Refused) as refused:
+        hub.shots.take("gate-1", hub.shot(frame), KEYS)
+
+    assert refused.value.attack is Attack.OVER_LIMIT
+
+
 async def test_a_picture_signed_by_somebody_else_is_refused(hub, frame):
     with pytest.raises(Refused):
         hub.shots.take("gate-1", hub.shot(frame), {key_id(SigningKey.new().public): SigningKey.new().public})
