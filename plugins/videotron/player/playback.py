@@ -28,6 +28,7 @@ from plugins.videotron.player.wear import Wear
 
 __all__ = ["Clip", "Play", "Playback", "Result", "Vitals"]
 
+SHORTEST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 30.0
 DEATHS_TOLERATED = 3
 
@@ -36,6 +37,7 @@ DEATHS_TOLERATED = 3
 class _Ending:
     reason: str
     planned: bool = False
+    showed: bool = False  # a picture: then the next will, too, and is started at once
 
 
 class Playback:
@@ -180,13 +182,13 @@ class Playback:
     # --- keeping it so
 
     async def run(self) -> None:
-        """Play until cancelled; an mpv that dies or hangs is replaced, with a pause that grows to 30 s."""
+        """Play until cancelled; an mpv that dies or hangs is replaced; without a picture the pause grows to 30 s."""
         async with asyncio.TaskGroup() as group:
             group.create_task(display.watch(self._settings, self._judge_display, self._connectors), name="displays")
             group.create_task(self._play(), name="mpv")
 
     async def _play(self) -> None:
-        backoff = 0.2
+        backoff = SHORTEST_BACKOFF_S
         try:
             while True:
                 ending = await never_losing_a_cancellation(self._play_with_one_mpv())
@@ -197,7 +199,7 @@ class Playback:
                 self.restarts += 1
                 self._log.warning("mpv_ended", reason=ending.reason, restarts=self.restarts)
                 self._faults.lost(ending.reason)
-                backoff = 0.2 if self._clock.monotonic() - self._began > 60 else min(backoff * 2, LONGEST_BACKOFF_S)
+                backoff = SHORTEST_BACKOFF_S if ending.showed else min(backoff * 2, LONGEST_BACKOFF_S)
                 await self._pause(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - spreads restarts, guards nothing
         finally:
             await asyncio.shield(self._handover.release())
@@ -219,7 +221,7 @@ class Playback:
         except* Worn as worn:
             ending = _Ending(reason=reason_in(worn), planned=True)
         except* MpvGone as gone:
-            ending = _Ending(reason=reason_in(gone))
+            ending = _Ending(reason=reason_in(gone), showed=projector.first_picture.is_set())
         finally:
             self._blame(projector, ending)
             await asyncio.shield(self._put_away(projector, hold=ending.planned))
