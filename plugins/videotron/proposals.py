@@ -114,8 +114,6 @@ def sign(proposal: Proposal, key: Signs) -> Proposal:
     """The proposal with this key's signature too. Raises: BadKeys when the key does not count in it."""
     if not proposal.may_sign(key.public):
         raise BadKeys(f"the key {fingerprint(key.public)} is no root before or after this change: it does not count")
-    if proposal.signed_by(key.public):
-        return proposal
     return _with(proposal, (signature(Keyset.TYPE, proposal.payload, key),))
 
 
