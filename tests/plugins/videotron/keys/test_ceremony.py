@@ -175,6 +175,24 @@ def test_installing_again_changes_nothing(folder: Path, now: datetime) -> None:
     assert (folder / KEYCHAIN).read_bytes() == before
 
 
+def test_files_of_different_proposals_are_not_put_together(folder: Path, now: datetime) -> None:
+    two = [ceremony.prepare(folder, Change(online=True), now=now) for _ in range(2)]
+
+    with pytest.raises(BadKeys, match="different proposals"):
+        ceremony.install(folder, two, now=now)
+
+
+@pytest.mark.parametrize("change", [{"version": 3}, {"version": 1}, {"site": "tetangga"}])
+def test_a_proposal_that_could_never_follow_is_not_shown(
+    folder: Path, now: datetime, change: dict[str, object]
+) -> None:
+    proposal = ceremony.prepare(folder, Change(), now=now)
+    after = proposal.after.model_copy(update=change)
+
+    with pytest.raises(BadKeys, match="not a proposal"):
+        carried(propose(proposal.texts, proposal.before, after))
+
+
 def test_a_proposal_that_was_overtaken_is_refused(folder: Path, now: datetime) -> None:
     old = ceremony.prepare(folder, Change(online=True), now=now)
     ceremony.rotate(folder, now=now)
