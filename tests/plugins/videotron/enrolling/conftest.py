@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import aiomqtt
@@ -25,6 +31,7 @@ from plugins.videotron.player.settings import BrokerSettings as PlayersBroker
 from plugins.videotron.protocol.enrolment import Size
 from plugins.videotron.settings import BrokerSettings, ScreenSettings, VideotronSettings
 
+PROGRAM = str(Path(sys.executable).with_name("siarhub-player"))
 QUICK = Pace(knock_every_s=0.1, ask_again_s=0.3)
 
 
@@ -117,3 +124,61 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         office = Office(root=state, wanted=wanted, record=record)
         yield Site(broker, office, tmp_path, f"kill -HUP {broker._process.pid}")
     record.close()
+
+
+@dataclass
+class Machine:
+    """A machine at a screen."""
+
+    folder: Path
+    port: int
+    more: str = '[mpv]\nvo = "null"\n'
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def config(self) -> Path:
+        path = self.folder / "player.toml"
+        if not path.exists():
+            path.write_text(f'state_dir = "state"\n[broker]\nport = {self.port}\n{self.more}')
+        return path
+
+    def start(self, **environment: str) -> None:
+        with (self.folder / "log").open("ab") as log:
+            command = [PROGRAM, "run", "--config", str(self.config)]
+            self.process = subprocess.Popen(command, stderr=log, env={**os.environ, **environment})
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        if self.process is None:
+            return 0
+        self.process.send_signal(number)
+        code, self.process = self.process.wait(timeout=15), None
+        return code
+
+    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [PROGRAM, *words, "--config", str(self.config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+    async def status(self, what: Callable[[dict[str, Any]], object] = bool) -> dict[str, Any]:
+        """What it says of itself, as soon as that is so."""
+        async with asyncio.timeout(30):
+            while True:
+                said = await asyncio.to_thread(self.ask, "status")
+                if said.returncode == 0 and what(json.loads(said.stdout)):
+                    return dict(json.loads(said.stdout))
+                await asyncio.sleep(0.1)  # another process
+
+
+@pytest.fixture
+def bare_machine(tmp_path: Path) -> Iterator[Machine]:
+    """A machine that knows no broker yet."""
+    folder = tmp_path / "machine"
+    folder.mkdir()
+    made = Machine(folder, 0)
+    yield made
+    made.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def machine(bare_machine: Machine, site: Site) -> Machine:
+    bare_machine.port = site.broker.port
+    return bare_machine

@@ -9,9 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,62 +18,10 @@ from PIL import Image
 
 from plugins.videotron.commands_enrol import enrol, revoke
 from plugins.videotron.player.enrol_screen import code_picture
-from plugins.videotron.player.settings import NotEnrolled, load
+from plugins.videotron.player.settings import BadConfig, NotEnrolled, load
 from plugins.videotron.protocol import PlayerState, decode
 
 pytestmark = pytest.mark.timeout(90)
-PROGRAM = str(Path(sys.executable).with_name("siarhub-player"))
-
-
-@dataclass
-class Machine:
-    """A machine at a screen."""
-
-    folder: Path
-    port: int
-    more: str = '[mpv]\nvo = "null"\n'
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def config(self) -> Path:
-        path = self.folder / "player.toml"
-        if not path.exists():
-            path.write_text(f'state_dir = "state"\n[broker]\nport = {self.port}\n{self.more}')
-        return path
-
-    def start(self, **environment: str) -> None:
-        with (self.folder / "log").open("ab") as log:
-            command = [PROGRAM, "run", "--config", str(self.config)]
-            self.process = subprocess.Popen(command, stderr=log, env={**os.environ, **environment})
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        if self.process is None:
-            return 0
-        self.process.send_signal(number)
-        code, self.process = self.process.wait(timeout=15), None
-        return code
-
-    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [PROGRAM, *words, "--config", str(self.config)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30)
-
-    async def status(self, what: Callable[[dict[str, Any]], object] = bool) -> dict[str, Any]:
-        """What it says of itself, as soon as that is so."""
-        async with asyncio.timeout(30):
-            while True:
-                said = await asyncio.to_thread(self.ask, "status")
-                if said.returncode == 0 and what(json.loads(said.stdout)):
-                    return dict(json.loads(said.stdout))
-                await asyncio.sleep(0.1)  # another process
-
-
-@pytest.fixture
-def machine(tmp_path: Path, site: Any) -> Iterator[Machine]:
-    folder = tmp_path / "machine"
-    folder.mkdir()
-    made = Machine(folder, site.broker.port)
-    yield made
-    made.end(signal.SIGKILL)
 
 
 async def state_of(site: Any, player: str) -> PlayerState:
@@ -175,21 +120,43 @@ def test_what_is_no_enrolment_is_not_taken_in(machine, tmp_path, junk):
         load(machine.config)
 
 
-async def test_what_player_toml_says_itself_stands(site, machine):
+async def test_what_player_toml_says_itself_stands(site, machine, tmp_path):
     machine.more = '[screen]\nwidth = 128\nheight = 64\nx = 10\n[mpv]\nvo = "null"\n'
-    machine.start()
-    said = await machine.status(lambda told: told.get("code"))
-    assert (await site.say(enrol, "gate-1", said["code"])).exit_code == 0
+    key, out = json.loads(machine.ask("identity").stdout)["key"], tmp_path / "a.enrolment"
+    assert (await site.say(enrol, "gate-1", "--key", key, "--out", str(out))).exit_code == 0
+    assert machine.ask("install-enrolment", str(out)).returncode == 0
 
-    await state_of(site, "gate-1")
+    settings = load(machine.config)
 
-    screen = load(machine.config).screen
-    assert (screen.width, screen.height, screen.x) == (128, 64, 10)
+    assert (settings.screen.width, settings.screen.height, settings.screen.x) == (128, 64, 10)
+    assert (settings.player, settings.broker.port) == ("gate-1", machine.port)
+
+
+def test_a_player_of_a_file_that_names_it_is_never_anothers(machine):
+    """Set up by hand: no enrolment is looked for."""
+    machine.config.write_text(
+        'player = "hall-1"\n' + machine.config.read_text() + "[screen]\nwidth = 64\nheight = 32\n"
+    )
+    (machine.folder / "state").mkdir()
+    (machine.folder / "state" / "enrolment.json").write_text("spoiled")
+
+    assert load(machine.config).player == "hall-1"
+    assert (machine.folder / "state" / "enrolment.json").read_text() == "spoiled"
+
+
+@pytest.mark.parametrize(
+    "wrong", ['broker = "x"\n', "[broker]\ntls = 1\n", '[screen]\nwidth = "x"\nheight = 1\n', "[mpv]\nvo = 1\n"]
+)
+def test_mistakes_in_a_file_without_a_player_are_told(machine, wrong):
+    machine.config.write_text('state_dir = "state"\n' + wrong)
+
+    with pytest.raises(BadConfig):
+        load(machine.config)
 
 
 async def test_kill_9_at_any_moment_of_the_enrolment_completes_or_begins_anew(site, machine):
     """Again and again, a little later each time: at the end it is enrolled, by whichever code was last."""
-    for tenths in (1, 4):
+    for tenths in (3,):
         machine.start()
         said = await machine.status(lambda told: told)
         if "code" not in said:

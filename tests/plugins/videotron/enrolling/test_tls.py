@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import grp
+import json
 import os
 import re
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +20,7 @@ import aiomqtt
 import pytest
 
 from plugins.videotron.accounts import rules, why_not_start, write_accounts
-from plugins.videotron.commands_enrol import enrol
 from plugins.videotron.local_broker import LocalBroker
-from plugins.videotron.player.enrolling import Enrolling, Pace
-from plugins.videotron.player.enrolment import fill_in
-from plugins.videotron.player.identity import Identity
-from plugins.videotron.player.settings import BrokerSettings as PlayersBroker
-from plugins.videotron.player.settings import TlsSettings
 
 CONFIG = Path(__file__).parents[4] / "config"
 BROKER = CONFIG / "broker"
@@ -63,7 +60,7 @@ class Installed:
             identifier=str(more.get("identifier", player)),
             tls_context=tls,
             protocol=aiomqtt.ProtocolVersion.V5,
-            timeout=5,
+            timeout=2,
             username=login["username"],  # type: ignore[arg-type]
             password=login["password"],  # type: ignore[arg-type]
         )
@@ -295,41 +292,81 @@ def test_the_installers_first_acl_is_the_hubs_part_of_the_rules(tmp_path):
     ]
 
 
-async def test_a_player_is_enrolled_over_tls_and_knows_the_broker_from_then_on(installed, site, tmp_path):
-    """It cannot check the certificate before it has the authority; what is said until then needs no trust."""
+HUB = """\
+[hub]
+root = "{folder}/srv"
+state_dir = "{folder}/state"
+plugin_dir = "{folder}/plugins"
+[intake]
+min_free_bytes = 1000000
+[plugins.radio]
+enabled = false
+[plugins.archive]
+enabled = false
+[plugins.videotron.broker]
+port = {port}
+password_file = "{etc}/broker/siarhub.password"
+players_host = "127.0.0.1"
+players_port = {tls_port}
+players_ca_file = "{etc}/tls/ca.pem"
+[plugins.videotron.screens.gate-1]
+width = 64
+height = 32
+"""
 
-    wanted = site.office.wanted
-    broker = wanted.broker.model_copy(
-        update={
-            "port": installed.broker.port,
-            "players_port": installed.tls_port,
-            "players_ca_file": installed.ca,
-        }
+
+async def test_the_whole_story_by_its_commands_over_tls(installed, bare_machine, tmp_path):
+    """An empty machine shows its code, is enrolled, follows a signed manifest, is heard; is revoked, and is gone."""
+    machine, config = bare_machine, tmp_path / "siarhub.toml"
+    for folder in ("srv", "state", "plugins"):
+        (tmp_path / folder).mkdir()
+    config.write_text(
+        HUB.format(folder=tmp_path, etc=installed.etc, port=installed.broker.port, tls_port=installed.tls_port)
     )
-    site.office.wanted = wanted.model_copy(update={"broker": broker})
-    site.broker, site.reload = installed.broker, f"kill -HUP {installed.broker._process.pid}"
-    folder = tmp_path / "machine"
-    folder.mkdir()
-    player = Enrolling(
-        public=Identity.load_or_make(folder).public,
-        folder=folder,
-        broker=PlayersBroker(host="127.0.0.1", port=installed.tls_port, tls=TlsSettings()),
-        software="test",
-        clock=site.player()._clock,
-        log=site.player()._log,
-        pace=Pace(knock_every_s=0.1, ask_again_s=0.3),
-    )
 
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(player.run())
-        result = await site.say(enrol, "gate-1", player.code)
-        assert result.exit_code == 0, result.output
-        enrolment = await running
+    def siarhub(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("siarhub")), *words, "--config", str(config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
-    raw: dict[str, dict[str, object]] = {}
-    fill_in(raw, enrolment, folder)
-    ca = Path(raw["broker"]["tls"]["ca_file"])  # type: ignore[index]
-    assert enrolment.credential.broker.ca == await asyncio.to_thread(ca.read_text)
-    installed.broker.passwords = {"gate-1": enrolment.credential.password}
-    async with installed.client(installed.tls_port, strict(ca)) as client:
-        await client.publish("led/v1/s/gate-1/state", b"x", qos=1)
+    accounts = ["--accounts", str(installed.etc / "broker"), "--group", grp.getgrgid(os.getegid()).gr_name]
+    accounts += ["--reload", f"kill -HUP {installed.broker._process.pid}"]
+    made = await asyncio.to_thread(siarhub, "videotron", "keys", "init")
+    assert made.returncode == 0, made.stderr
+    machine.port, machine.more = installed.tls_port, '[broker.tls]\n[mpv]\nvo = "null"\n'
+    machine.start()
+    with (tmp_path / "hub.log").open("wb") as log:
+        command = [str(Path(sys.executable).with_name("siarhub")), "run", "--config", str(config)]
+        hub = await asyncio.create_subprocess_exec(*command, stderr=log)
+    try:
+        said = await machine.status(lambda told: told.get("code"))
+        async with asyncio.timeout(30):
+            while not (tmp_path / "state" / "control.sock").exists():  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.1)
+
+        result = await asyncio.to_thread(siarhub, "videotron", "enrol", "gate-1", said["code"], *accounts)
+        assert result.returncode == 0, result.stderr + (tmp_path / "hub.log").read_text()[-3000:]
+
+        async def seen(online: bool) -> dict[str, object]:
+            while True:
+                told = await asyncio.to_thread(siarhub, "videotron", "players", "--json")
+                [row] = json.loads(told.stdout)
+                if row["online"] is online and (not online or row["seq_followed"]):
+                    return dict(row)
+                await asyncio.sleep(0.3)
+
+        async with asyncio.timeout(40):
+            row = await seen(online=True)
+        assert row["seq_followed"] == row["seq"]
+
+        revoked = await asyncio.to_thread(siarhub, "videotron", "revoke", "gate-1", "--why", "dicuri", *accounts)
+        assert revoked.returncode == 0, revoked.stderr
+        listed = json.loads((await asyncio.to_thread(siarhub, "videotron", "enrolments", "--json")).stdout)
+        assert [(one["player"], one["key"], one["why"]) for one in listed] == [("gate-1", said["key"], "dicuri")]
+        refused = installed.client(installed.tls_port, strict(installed.ca))
+        with pytest.raises(aiomqtt.MqttError):
+            await refused.__aenter__()
+        rules_left = json.loads((await asyncio.to_thread(siarhub, "videotron", "acl", "--json")).stdout)
+        assert {rule["account"] for rule in rules_left} == {"siarhub", "gate-1"}
+    finally:
+        hub.terminate()
+        await hub.wait()
