@@ -48,6 +48,7 @@ def portrait(row: Row, *, zone: ZoneInfo, now: datetime) -> RenderableType:
     parts: list[RenderableType] = [Text(_headline(row), style="bold")]
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
     for name, value in _facts(row, zone, now):
         if value:
             facts.add_row(Text(f"  {name}"), Text(plain(value)))
@@ -137,7 +138,7 @@ def _facts(row: Row, zone: ZoneInfo, now: datetime) -> Iterator[tuple[str, str]]
     yield "clock", _clock(row, zone, now)
     yield "received", _received(row)
     yield "plays not told yet", str(row["proofs_waiting"] or "")
-    yield "disk", f"{row['free_bytes'] >> 20} MB free" if row["free_bytes"] is not None else ""
+    yield "disk", f"{_bytes(row['free_bytes'])} free" if row["free_bytes"] is not None else ""
     yield "disk errors", str(machine.get("disk_errors") or "")
     yield "memory", _memory(machine)
     yield "temperature", f"{machine['temperature_c']:.0f} °C" if machine.get("temperature_c") is not None else ""
@@ -177,7 +178,11 @@ def _clock(row: Row, zone: ZoneInfo, now: datetime) -> str:
 def _received(row: Row) -> str:
     if not row["received_bytes"]:
         return ""
-    return f"{row['received_bytes'] >> 20} MB since it started, {(row['received_bytes_per_s'] or 0) >> 10} KB/s now"
+    return f"{_bytes(row['received_bytes'])} since it started, {_bytes(row['received_bytes_per_s'] or 0)}/s now"
+
+
+def _bytes(count: int) -> str:
+    return f"{count >> 20} MB" if count >= 10 << 20 else f"{count / (1 << 10):.0f} kB"
 
 
 def _memory(machine: Mapping[str, Any]) -> str:

@@ -95,7 +95,8 @@ def _disk_errors(folder: Path, sys: Path) -> int | None:
 
 def _output(mpv: Vitals) -> str:
     """ "gpu 1920x1080"; "" = mpv has no output."""
-    return f"{mpv.output} {mpv.width}x{mpv.height}"[:80] if mpv.output else ""
+    size = f" {mpv.width}x{mpv.height}" if mpv.width and mpv.height else ""
+    return f"{mpv.output}{size}"[:80]
 
 
 def _found(folder: Path, pattern: str) -> Iterable[Path]:

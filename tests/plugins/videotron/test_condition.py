@@ -219,9 +219,9 @@ def test_text_from_a_player_is_neither_markup_nor_control(screens):
 
 
 def test_the_portrait_tells_all_that_is_known(screens):
-    screens.all_well(received_bytes=9 << 20, received_bytes_per_s=2048, command=3, clock=NOON + timedelta(seconds=40))
+    screens.all_well(received_bytes=90 << 20, received_bytes_per_s=2048, command=3, clock=NOON + timedelta(seconds=40))
 
     shown = screens.table(of="gate-1")
 
-    for part in ("9 MB", "2 KB/s", "40 s ahead", "300 MB free", "60 °C", "v4l2m2m", "1/4", "holds 1 of 1"):
+    for part in ("90 MB", "2 kB/s", "40 s ahead", "300 MB free", "60 °C", "v4l2m2m", "1/4", "holds 1 of 1"):
         assert part in shown, part

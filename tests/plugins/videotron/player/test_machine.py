@@ -98,5 +98,10 @@ def test_what_goes_to_the_hub_has_mpv_beside_the_machine():
     assert told.throttled is True
 
 
+def test_an_output_without_a_size_is_told_by_its_name():
+    assert Readings().document(Vitals(output="null")).output == "null"
+    assert Readings().document(Vitals()).output == ""
+
+
 def test_this_machine_is_read_in_no_time():
     read_machine(Path("/"))
