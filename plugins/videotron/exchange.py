@@ -258,7 +258,7 @@ class Exchange:
         shown = to_show(deliveries, now=now, withdrawn=self._withdrawn)
         contents = await self._contents(shown)
         desired = await self._issue(store, shown, contents)
-        self.sender.offer(offers(shown, contents, holds=self.roster.holds))
+        self.sender.offer(offers(shown, contents, holds=self.roster.holds, kept=self.emergencies.kept))
         self.roster.changed = True
         if link := self.broker.link:
             try:

@@ -134,11 +134,11 @@ def programme(
         for rendition in current.renditions
         if rendition.sha256 in contents
     ]
-    ready = [_standby(current.item, rendition, contents) for current, rendition in films if _is_kept(current, kept)]
+    ready = [_standby(current.item, rendition, contents) for current, rendition in films if is_kept(current, kept)]
     loop = [
         _item(current.item, rendition, contents, offline, fetch_after)
         for current, rendition in films
-        if not _is_kept(current, kept)
+        if not is_kept(current, kept)
     ]
     spare = [film for film in ready if film.name == FALLBACK]
     return Programme(
@@ -148,7 +148,8 @@ def programme(
     )
 
 
-def _is_kept(current: CurrentDelivery, kept: Collection[ItemNumber]) -> bool:
+def is_kept(current: CurrentDelivery, kept: Collection[ItemNumber]) -> bool:
+    """Whether its films stand ready, and are fetched whatever a screen's download window."""
     return bool(current.item.template) or current.item.number in kept
 
 

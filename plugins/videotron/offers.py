@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from hub.api import CurrentDelivery, Priority, Sha256
+from hub.api import CurrentDelivery, ItemNumber, Priority, Sha256
 from plugins.videotron.contents import Content
+from plugins.videotron.manifests import is_kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +25,12 @@ def offers(
     contents: Mapping[Sha256, Content],
     *,
     holds: Callable[[str, Iterable[str]], bool],
+    kept: Collection[ItemNumber] = (),
 ) -> list[Offer]:
-    """One offer for each content that these deliveries need; `holds`: whether a player has these contents already."""
+    """One offer for each content that these deliveries need. Films that stand ready for an emergency are urgent.
+
+    `holds`: whether a player has these contents already; `kept`: items of an emergency's own.
+    """
     made = {sha256: Offer(content=content) for sha256, content in contents.items()}
     for current in deliveries:
         for rendition in current.renditions:
@@ -35,6 +40,6 @@ def offers(
                     known,
                     players=known.players if holds(player, [known.content.cid]) else known.players | {player},
                     items=known.items if current.item.number in known.items else (*known.items, current.item.number),
-                    urgent=known.urgent or current.item.priority is Priority.URGENT,
+                    urgent=known.urgent or current.item.priority is Priority.URGENT or is_kept(current, kept),
                 )
     return list(made.values())
