@@ -21,3 +21,13 @@ async def never_losing_a_cancellation(call: Coroutine[Any, Any, T]) -> T:
         task = group.create_task(call)
         await asyncio.wait({task})
     return task.result()
+
+
+async def to_its_end(call: Coroutine[Any, Any, None]) -> None:
+    """Carry out `call` whole, also when we are cancelled meanwhile: that is raised after it."""
+    task = asyncio.ensure_future(call)  # noqa: TID251 - no TaskGroup: it would cancel it; it is awaited in any case
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task  # a shield leaves it alone at once, and the loop may end before it does
+        raise

@@ -61,24 +61,21 @@ class Mpv:
         Raises: MpvGone when it cannot be started.
         """
         ours, its = socket.socketpair()
+        ours.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
+        process = None
         try:
             argv = await asyncio.to_thread(command_line, mpv, screen, its.fileno(), window_at_once=window_at_once)
+            devnull = asyncio.subprocess.DEVNULL
             process = await asyncio.create_subprocess_exec(
-                *argv,
-                pass_fds=(its.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
+                *argv, pass_fds=(its.fileno(),), stdin=devnull, stdout=devnull, stderr=devnull
             )
-            ours.setblocking(False)
-            reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES)
         except OSError as error:
             raise MpvGone(f"{mpv.program} could not be started: {error}") from error
-        except BaseException:
-            ours.close()
-            raise
         finally:
             its.close()
+            if process is None:
+                writer.close()
         return cls(process, reader, writer, min(mpv.stalled_after_s, LONGEST_ANSWER_S))
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from plugins.videotron.player import display
-from plugins.videotron.player.cancelling import never_losing_a_cancellation
+from plugins.videotron.player.cancelling import never_losing_a_cancellation, to_its_end
 from plugins.videotron.player.clips import Clip, Play, Result
 from plugins.videotron.player.faults import Faults, PictureFaults, reason_in
 from plugins.videotron.player.geometry import misfit
@@ -202,7 +202,7 @@ class Playback:
                 backoff = SHORTEST_BACKOFF_S if ending.showed else min(backoff * 2, LONGEST_BACKOFF_S)
                 await self._pause(backoff * random.uniform(0.5, 1.0))  # noqa: S311 - spreads restarts, guards nothing
         finally:
-            await asyncio.shield(self._handover.release())
+            await to_its_end(self._handover.release())
 
     async def _play_with_one_mpv(self) -> _Ending:
         self._began = self._clock.monotonic()
@@ -224,7 +224,7 @@ class Playback:
             ending = _Ending(reason=reason_in(gone), showed=projector.first_picture.is_set())
         finally:
             self._blame(projector, ending)
-            await asyncio.shield(self._put_away(projector, hold=ending.planned))
+            await to_its_end(self._put_away(projector, hold=ending.planned))
         return ending
 
     def _projector_of(self, mpv: Mpv) -> Projector:

@@ -128,3 +128,28 @@ async def test_a_killed_mpv_leaves_the_screen_black_for_less_than_three_seconds(
 
     assert (cut.result, cut.reason) == ("partial", "mpv ended")
     assert 0 < recorded.black < 300
+
+
+async def test_a_display_that_only_one_mpv_can_have_is_dark_for_less_than_three_seconds_a_day(
+    vo: str,
+    stage: Any,
+    recording: Any,
+    colours: Any,
+    clip: Any,
+    display: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone = tmp_path / "mpv-alone"  # as under DRM: the player sees no windows, so the next mpv waits for this one's end
+    alone.write_text(f'#!/bin/sh\nDISPLAY={display} exec mpv "$@"\n')
+    alone.chmod(0o755)
+    monkeypatch.delenv("DISPLAY")
+    on = stage(vo, program=str(alone), recycle_after_h=0.5 / 3600)
+
+    async with on.playing(clip(colours["red"]), clip(colours["lime"])) as playback, recording() as recorded:
+        while playback.recycles < 1:
+            assert (await on.plays.get()).complete
+        await on.plays.get()
+
+    assert playback.restarts == 0
+    assert 0 < recorded.black < 300  # of a hundred a second
