@@ -166,7 +166,7 @@ def _acl_file(allowed: Sequence[Rule]) -> str:
 
 def _password_of(folder: Path, account: str) -> str:
     path = folder / f"{account}.password"
-    return path.read_text().strip() if path.exists() else new_password(folder, account)
+    return (path.read_text().strip() if path.exists() else "") or new_password(folder, account)
 
 
 def _replace(path: Path, text: str, *, mode: int) -> None:

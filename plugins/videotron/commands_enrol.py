@@ -55,6 +55,7 @@ def broker_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="With --key: the file to carry to the player, for `siarhub-player install-enrolment`.",
 )
 @click.option("--within", type=click.IntRange(1, 1800), default=300, show_default=True, help="Seconds to wait for it.")
+@click.option("--replace", is_flag=True, help="The machine that is the player of SCREEN now loses it.")
 @broker_options
 @click.pass_obj
 def enrol(
@@ -67,12 +68,14 @@ def enrol(
     accounts: Path,
     group: str,
     reload: str,
+    *,
+    replace: bool,
 ) -> None:
     """Make the machine that shows CODE the player of SCREEN; needs write access to the broker's folder."""
     if (code is None) == (key is None) or (key is None) != (out is None):
         raise click.UsageError("give the CODE that the screen shows, or --key with --out")
     with _told():
-        desk = EnrolmentDesk(hub, screen, broker_accounts(hub, accounts, group, reload))
+        desk = EnrolmentDesk(hub, screen, broker_accounts(hub, accounts, group, reload), replace=replace)
         if key is not None and out is not None:
             desk.enrol_by_file(_public(key), out)
             click.echo(f"{screen} is enrolled. Carry {out} to the player: siarhub-player install-enrolment FILE")

@@ -17,7 +17,7 @@ from hub.api.files import write_atomically
 from plugins.videotron import keyring
 from plugins.videotron.enrol_accounts import BrokerAccounts
 from plugins.videotron.enrolling import EnrolmentFailed, enrol_at_broker, refused_within
-from plugins.videotron.enrolments import ENROLLED, REVOKED
+from plugins.videotron.enrolments import ENROLLED, REVOKED, read_enrolments
 from plugins.videotron.protocol import PLAYER_ID, encode
 from plugins.videotron.protocol.enrolment import Ask, Credential, Enrolment, Meeting, Rendezvous, Size
 from plugins.videotron.settings import VideotronSettings, keys_folder
@@ -28,8 +28,10 @@ SHUT_WITHIN_S = 30.0
 class EnrolmentDesk:
     """One screen's enrolment, step by step. Raises: HubError, OSError."""
 
-    def __init__(self, hub: CommandContext, screen: str, accounts: BrokerAccounts) -> None:
+    def __init__(self, hub: CommandContext, screen: str, accounts: BrokerAccounts, *, replace: bool = False) -> None:
+        """`replace`: another machine may lose the screen by this."""
         self._hub = hub
+        self._replace = replace
         self._settings = cast(VideotronSettings, hub.settings("videotron", VideotronSettings))
         self._screen = screen
         self._accounts = accounts
@@ -77,8 +79,19 @@ class EnrolmentDesk:
 
     def _decide(self, key: bytes) -> Credential:
         """The hub knows the key before the player can use its account. A kill in between: enrol again."""
+        self._nobody_elses(key)
         self._order(ENROLLED, {"player": self._screen, "key": base64.b64encode(key).decode()}, "enrolment")
         return self._credential(self._accounts.give(self._screen))
+
+    def _nobody_elses(self, key: bytes) -> None:
+        rows = read_enrolments(self._hub.state_dir("videotron"))
+        if other := [row for row in rows if row.player == self._screen and not row.revoked_at and row.key != key]:
+            since = f"{other[0].since.astimezone(self._hub.zone):%Y-%m-%d %H:%M}"
+            if not self._replace:
+                raise EnrolmentFailed(
+                    f"{self._screen} has a player already, since {since}: is it the right screen? Then repeat with"
+                    " --replace; the machine that is there now loses the screen for good"
+                )
 
     def _order(self, name: str, args: dict[str, str], why: str) -> None:
         outcome = self._hub.order(name, args, why)

@@ -390,15 +390,34 @@ async def test_a_revoked_screen_is_enrolled_anew_by_another_key_only(site):
         pass
 
 
-async def test_a_new_machine_at_a_screen_ends_the_account_of_the_old_one(site):
+async def test_a_new_machine_at_a_screen_ends_the_account_of_the_old_one_when_that_is_meant(site):
     first = await enrolled(site)
+    player = site.player("another")
+    async with knocking(player) as task:
+        result = await site.say(enrol, "gate-1", player.code)
+        assert result.exit_code == 1
+        assert "has a player already" in result.stderr
+        async with site.as_itself(first.credential):
+            pass
 
-    second = await enrolled(site, "another")
+        result = await site.say(enrol, "gate-1", player.code, "--replace")
+        assert result.exit_code == 0, result.output
+        second = await task
 
     with pytest.raises(aiomqtt.MqttError):
         await site.as_itself(first.credential).__aenter__()
     async with site.as_itself(second.credential):
         pass
+
+
+async def test_the_same_machine_is_enrolled_again_when_it_lost_what_it_had_stored(site):
+    first = await enrolled(site)
+    (site.folder / "player" / "enrolment.json").unlink()
+
+    second = await enrolled(site)
+
+    assert second.key == first.key
+    assert second.credential.password != first.credential.password
 
 
 async def test_revoking_is_repeatable_and_refuses_what_was_never_there(site):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,16 @@ def test_after_forgetting_there_is_another_key(tmp_path: Path) -> None:
     forget_identity(tmp_path)
 
     assert Identity.load_or_make(tmp_path).public != before.public
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for others")
+def test_what_root_writes_for_the_player_belongs_to_the_player(tmp_path: Path) -> None:
+    os.chown(tmp_path, 23456, 23457)
+
+    Identity.load_or_make(tmp_path)
+
+    owner = (tmp_path / FILE).stat()
+    assert (owner.st_uid, owner.st_gid, owner.st_mode & 0o777) == (23456, 23457, 0o600)
 
 
 def test_the_private_key_does_not_show_in_a_log(tmp_path: Path) -> None:
