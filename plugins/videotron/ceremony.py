@@ -127,7 +127,7 @@ def _prepare(folder: Path, change: Change, now: datetime) -> Proposal:
         site=before.site,
         version=before.version + 1,
         epoch=before.epoch + change.stolen,
-        issued=max(now, before.issued),
+        issued=now,
         expires=now + (change.lifetime or (OFFLINE_LIFETIME if offline else LIFETIME)),
         root=roots,
         online=role(_new_online(folder, before.site).public) if change.online else before.online,

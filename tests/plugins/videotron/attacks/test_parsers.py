@@ -195,7 +195,7 @@ def test_bombs_are_refused_soon_and_cheaply(name: str) -> None:
 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert seconds < 2  # a twentieth of that on a quiet machine
+    assert seconds < 5  # a tenth of a second on a quiet machine
     assert peak < 100 * MAX_DOCUMENT_BYTES
     only_wire_errors(data)
 

@@ -27,6 +27,7 @@ from plugins.videotron.proposals import (
 from plugins.videotron.protocol import Command, CommandName, SigningKey, encode_signed
 from plugins.videotron.protocol.keychains import public_keys, read_keychain
 from plugins.videotron.protocol.signatures import decode_signed
+from plugins.videotron.protocol.trust import begin, follow_chain
 
 DIES = """
 import os, sys
@@ -100,6 +101,16 @@ def test_drill_the_online_key_was_stolen(folder: Path, now: datetime) -> None:
     )
     with pytest.raises(ValueError, match="does not count"):
         decode_signed(Command, forged, public_keys(keyset.online))
+
+
+def test_revoking_undoes_a_clock_that_was_ahead(folder: Path, now: datetime) -> None:
+    ceremony.rotate(folder, now=now + timedelta(days=300))
+    misled = begin(load(folder, now=now).chain)
+    assert misled.floor == now + timedelta(days=300)
+
+    ceremony.rotate(folder, now=now, stolen=True)
+
+    assert follow_chain(misled, load(folder, now=now).chain).floor == now
 
 
 @pytest.mark.parametrize("step", [0, 1, 2, 3])
