@@ -16,6 +16,7 @@ SWEEPS = {
     "intake": "intake_sweep",
     "hub": "hub_sweep",
     "player": "player_sweep",
+    "player-cuts": "player_cuts",
     "transfer": "transfer_sweep",
     "radio": "radio_sweep",
     "disk": "disk_sweep",

@@ -37,6 +37,11 @@ class Victim:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int | None:
+        """Of the process that was started: its strace's, if it has one."""
+        return self._process.pid if self._process is not None else None
+
+    @property
     def killed(self) -> bool:
         """It ended by SIGKILL (strace ends as its program did)."""
         return self._process is not None and self._process.poll() == -signal.SIGKILL

@@ -19,11 +19,12 @@ REPOSITORY = Path(__file__).parents[2]
 
 @pytest.mark.system
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["intake", "hub", "player", "transfer", "radio"])
+@pytest.mark.parametrize("name", ["intake", "hub", "player", "player-cuts", "transfer", "radio"])
 @pytest.mark.xdist_group("faults")
 def test_a_kill_loses_doubles_and_damages_nothing(name: str) -> None:
-    if shutil.which("strace") is None and name in ("intake", "player"):
-        pytest.skip("strace is not installed")
+    needed = {"intake": ["strace"], "player": ["strace"], "player-cuts": ["strace", "Xvfb"]}.get(name, [])
+    if missing := [program for program in needed if shutil.which(program) is None]:
+        pytest.skip(f"not installed: {missing}")
 
     row = run(name, short=True)
 
