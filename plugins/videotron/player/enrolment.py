@@ -21,10 +21,8 @@ from plugins.videotron.protocol.keychains import read_keychain
 FILE = "enrolment.json"
 CA_FILE = "broker-ca.pem"
 KEYCHAIN = "keychain.json"
-FOLLOWED = (  # what was believed on the word of the hub that this player was enrolled with
-    *(KEYCHAIN, "trust.json", "trust.old.json", "manifest.json", "manifest.old.json"),
-    *("override.json", "override.copy.json"),
-)
+# What was believed on the word of the hub that this player was enrolled with, every generation and copy of it.
+FOLLOWED = ("keychain*.json", "trust*.json", "manifest*.json", "override*.json")
 
 
 def enrolment_of(key: bytes, credential: Credential) -> Enrolment:
@@ -73,8 +71,9 @@ def forget(folder: Path) -> None:
 
     Films stay, named by their hashes; plays that no hub has acknowledged are kept as `proof.db.forgotten-...`.
     """
-    for name in (FILE, *FOLLOWED, CA_FILE):  # the enrolment first: a kill leaves a player that shows a code
-        (folder / name).unlink(missing_ok=True)
+    for pattern in (FILE, *FOLLOWED, CA_FILE):  # the enrolment first: a kill leaves a player that shows a code
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
     for path in folder.glob("proof.db*"):
         if ".forgotten-" not in path.name:
             path.replace(path.with_name(f"{path.name}.forgotten-{secrets.token_hex(3)}"))

@@ -81,7 +81,12 @@ async def test_a_revoked_machine_forgets_and_is_enrolled_anew(site, machine):
     assert (await site.say(revoke, "gate-1", "--why", "pindah")).exit_code == 0
     machine.end()
 
+    assert (machine.folder / "state" / "keychain.json").exists()
+    for name in ("trust.json", "trust.old.json", "manifest.json", "manifest.old.json", "override.copy.json"):
+        (machine.folder / "state" / name).write_text("of the old hub")
     assert machine.ask("forget", "--yes").returncode == 0
+    assert not list((machine.folder / "state").glob("*.json"))
+    assert not (machine.folder / "state" / "identity.key").exists()
     machine.start()
     second = await machine.status(lambda told: told.get("code"))
     result = await site.say(enrol, "gate-2", second["code"])
