@@ -15,6 +15,7 @@ from typing import cast
 from hub.api.cli import CommandContext
 from hub.api.files import write_atomically
 from plugins.videotron import keyring
+from plugins.videotron.accounts import revocation
 from plugins.videotron.enrol_accounts import BrokerAccounts
 from plugins.videotron.enrolling import EnrolmentFailed, enrol_at_broker, refused_within
 from plugins.videotron.enrolments import ENROLLED, REVOKED, read_enrolments
@@ -67,7 +68,7 @@ class EnrolmentDesk:
 
     def revoke(self, why: str) -> None:
         password = self._accounts.folder / f"{self._screen}.password"
-        if self._screen not in self._settings.screens and not password.exists():
+        if not password.exists() and not revocation(self._accounts.folder, self._screen).exists():
             self._known()
         was = password.read_text().strip() if password.exists() else ""
         self._accounts.revoke(self._screen, why)

@@ -428,6 +428,21 @@ async def test_revoking_is_repeatable_and_refuses_what_was_never_there(site):
     assert (await site.say(revoke, "../x", "--why", "x")).exit_code == 1
 
 
+async def test_a_revocation_that_the_hub_could_not_be_told_is_repeated_when_it_runs(site):
+    await enrolled(site)
+    site.office.runs = False
+    first = await site.say(revoke, "gate-1", "--why", "dicuri")
+    assert (first.exit_code, "not running" in first.stderr) == (1, True)
+    assert "gate-1" not in site.accounts()
+
+    site.office.runs = True
+    wanted = site.office.wanted
+    site.office.wanted = wanted.model_copy(update={"screens": {"gate-2": wanted.screens["gate-2"]}})
+    assert (await site.say(revoke, "gate-1", "--why", "dicuri")).exit_code == 0
+
+    assert site.office.record.key_of("gate-1") is None
+
+
 async def test_enrolment_by_a_file_that_a_person_carries(site, tmp_path):
     public = Identity.load_or_make(tmp_path).public
     key, out = base64.b64encode(public).decode(), tmp_path / "gate-1.enrolment"
