@@ -1,5 +1,7 @@
 """python-tuf as an oracle: the same random history of an office and of its attacker, judged by both.
 
+A third judge is the implementation that was written from docs/protocol.md alone; its words must be the same as ours.
+
 A delivery is what a broker brings at once: the keysets and one manifest (in TUF: timestamp, snapshot and targets of
 one version). Accept or refuse must be the same, and so must what is shown after an acceptance.
 
@@ -21,6 +23,7 @@ Where the semantics do not agree, and the histories therefore leave it out, or j
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,8 +32,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from plugins.videotron.protocol import Keychain, Keyset, Manifest, SigningKey, WireError, encode, encode_signed
-from tests.plugins.videotron.attacks.office import Office, Screenside, closed, film, key, opened, with_payload
+from tests.plugins.videotron.attacks.office import (
+    MAX_FILE,
+    MAX_TOTAL,
+    PLAYER,
+    Office,
+    Screenside,
+    closed,
+    film,
+    key,
+    opened,
+    with_payload,
+)
 from tests.plugins.videotron.attacks.tuf_office import TufScreen, files_of, root_of
+from tests.plugins.videotron.vectors.second import Player
 
 FORGED_ROOTS = ("too few old", "too few new", "online key", "skipped", "same version")
 
@@ -46,6 +61,8 @@ class SameHistory(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.ours = Screenside(self.office.trust())
         self.tuf = TufScreen(folder=Path(self.folder.name), first_root=self.tuf_roots[1], now=self.office.now)
+        chain = self.office.chain.decode()
+        self.second = Player(PLAYER, chain, max_file=MAX_FILE, max_total=MAX_TOTAL, wanted={})
         self.shown: frozenset[str] | None = None
 
     def teardown(self) -> None:
@@ -194,7 +211,6 @@ class SameHistory(RuleBasedStateMachine):
             self._judge(self.published[-1])
 
     def _deliver_keys(self) -> None:
-        self.ours.follow(self.office.chain)
         self._publish(self.office.manifest())
         self._deliver()
 
@@ -205,13 +221,28 @@ class SameHistory(RuleBasedStateMachine):
         self._same(self._ours(encode_signed(manifest, by), chain), self.tuf.take(roots, files_of(manifest, by)))
 
     def _ours(self, manifest: bytes, chain: bytes | None) -> bool:
-        try:
-            if chain is not None:
-                self.ours.follow(chain)
-            self.shown = frozenset(film.sha256 for film in self.ours.take(manifest).document.files())
-        except WireError:
+        if chain is not None and not self._both("keys", chain, self._follow):
             return False
-        return True
+        return self._both("manifest", manifest, self._take)
+
+    def _both(self, kind: str, data: bytes, judge: Callable[[bytes], str]) -> bool:
+        """Whether it is accepted; the implementation that was written from the protocol's text gives the same word."""
+        try:
+            verdict = judge(data)
+        except WireError as error:
+            verdict = error.attack.value
+        assert self.second.judge(kind, data.decode(), self.ours.now) == verdict
+        return verdict in ("accepted", "same")
+
+    def _follow(self, chain: bytes) -> str:
+        before = self.ours.trust.keyset
+        self.ours.follow(chain)
+        return "accepted" if self.ours.trust.keyset != before else "same"
+
+    def _take(self, manifest: bytes) -> str:
+        accepted = self.ours.take(manifest)
+        self.shown = frozenset(film.sha256 for film in accepted.document.files())
+        return "accepted" if accepted.new else "same"
 
     def _same(self, ours: bool, tuf: bool) -> None:
         assert ours == tuf, f"ours {'accepts' if ours else 'refuses'}, TUF does not agree"

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from plugins.videotron.protocol import Attack
 from tests.plugins.videotron.vectors import generate
+from tests.plugins.videotron.vectors.second import Player
 
 HERE = Path(__file__).parent
 DOCS = HERE.parents[3] / "docs"
@@ -47,6 +49,26 @@ def test_every_verdict_that_a_document_can_get_is_shown() -> None:
     shown = {step["verdict"] for _, step in STEPS}
 
     assert shown >= {"accepted", "same"} | {attack.value for attack in Attack if attack not in NOT_HERE}
+
+
+@pytest.mark.parametrize("history", VERDICTS["histories"], ids=lambda one: str(one["name"]))
+def test_a_second_implementation_from_the_text_alone_comes_to_the_same_verdicts(history: dict[str, Any]) -> None:
+    player = Player(
+        VERDICTS["player"],
+        history["enrolled_with"],
+        max_file=VERDICTS["max_file"],
+        max_total=VERDICTS["max_total"],
+        wanted=VERDICTS["wanted_file"],
+    )
+
+    for step in history["steps"]:
+        verdict = player.judge(step["kind"], step["document"], datetime.fromisoformat(step["clock"]))
+
+        assert (step["name"], verdict) == (step["name"], step["verdict"])
+        kept = {name: list(number) for name, number in player.kept.items()}
+        kept |= {name: player.keyset[key] for name, key in (("keyset", "version"), ("epoch", "epoch"))}
+        assert kept == {name: value for name, value in step["trust"].items() if name != "not_before"}
+        assert player.not_before == datetime.fromisoformat(step["trust"]["not_before"])
 
 
 @pytest.mark.parametrize(("history", "step"), STEPS, ids=lambda one: one if isinstance(one, str) else one["name"])
