@@ -71,13 +71,13 @@ def test_no_right_picture_is_ever_called_wrong(frames, tmp_path):
     chance, scores = random.Random(1), []
     for name in CLIPS:
         around = [seen(frame) for frame in frames[name]]
-        for _ in range(50):
+        for _ in range(40):
             at = chance.randrange(len(around))
             told = min(max(at + chance.randint(-12, 12), 0), len(around) - 1)
             shot = sent(frames[name][at], tmp_path, wide=chance.choice((64, 128, 256, 320, 1280)))
             scores.append((nearest(shot, around[max(0, told - 15) : told + 16])[1].score, name))
 
-    assert max(scores)[0] < 0.75, max(scores)
+    assert max(scores)[0] < 0.7, max(scores)
 
 
 def test_a_picture_of_another_clip_is_always_told(frames, tmp_path):
@@ -89,7 +89,7 @@ def test_a_picture_of_another_clip_is_always_told(frames, tmp_path):
             shot = sent(chance.choice(frames[name]), tmp_path)
             scores.append((nearest(shot, around[other][at - 15 : at + 16])[1].score, name, other))
 
-    assert min(scores)[0] > 1.5, min(scores)
+    assert min(scores)[0] > 2, min(scores)
 
 
 def covered(picture: Image.Image) -> Image.Image:
@@ -118,7 +118,7 @@ def turned(picture: Image.Image) -> Image.Image:
 async def test_a_spoiled_picture_is_told(films, frames, tmp_path, name, spoil: Callable[[Image.Image], Image.Image]):
     found = await compared(sent(spoil(frames[name][40]), tmp_path), films[name], 40 / FPS)
 
-    assert found.score > 1.1, found
+    assert found.score > 1.5, found
 
 
 async def test_a_screen_somewhat_brighter_or_darker_is_the_same_picture(films, frames, tmp_path):

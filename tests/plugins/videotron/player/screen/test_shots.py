@@ -39,8 +39,9 @@ async def compared(picture: Path, screen: ScreenSettings, path: Path, position: 
     return nearest(developed.picture, await frames_around(path, position))[1]
 
 
-@pytest.mark.parametrize("vo", ["gpu", "x11"])
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("vo", "place"), [*(("gpu", place) for place in PLACES), ("x11", "at an offset"), ("x11", "folded, at an offset")]
+)
 async def test_the_film_is_recognised_wherever_it_lies_on_the_output(display, stage, clip, tmp_path, vo, place):
     screen = PLACES[place]
     path = film(tmp_path, screen)
