@@ -85,7 +85,7 @@ def enrol(
             click.echo(f"Waiting for the player that shows {code}, {within} s at most.")
             _end_in_order()
             ask = desk.enrol_by_code(meeting, within_s=within)
-            click.echo(f"{screen} is enrolled: {ask.software}, output {_size(ask)}.")
+            click.echo(f"{screen} is enrolled: {_legible(ask.software)}, output {_size(ask)}.")
 
 
 @click.command()
@@ -167,6 +167,11 @@ def _public(text: str) -> bytes:
     if len(key) != 32:
         raise click.UsageError("--key is base64 of 32 bytes, as `siarhub-player identity` prints it")
     return key
+
+
+def _legible(text: str) -> str:
+    """A machine's own words, without what moves a terminal's cursor."""
+    return "".join(letter for letter in text if letter.isprintable())
 
 
 def _size(ask: Ask) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -24,6 +24,7 @@ from plugins.videotron.protocol.enrolment import (
 )
 from plugins.videotron.settings import BrokerSettings
 
+MAX_WAITING = 50  # messages; who floods the door loses his own, and wishes come again
 TRY_AGAIN_S = 0.3  # the broker needs a moment to take the new accounts in
 
 
@@ -36,7 +37,8 @@ class Progress:
     """How far it has come: what can be told when the time is over."""
 
     connected: bool = False
-    refused: list[str] = field(default_factory=list)
+    refused: int = 0
+    last_refusal: str = ""
     answered: bool = False
     trouble: str = ""
 
@@ -101,7 +103,8 @@ class _Dialogue:
             try:
                 ask = open_ask(self._meeting, bytes(message.payload))
             except (WireError, TypeError) as error:
-                self._progress.refused.append(str(error))
+                self._progress.refused += 1
+                self._progress.last_refusal = str(error)
                 continue
             if self._credential is None:
                 self._credential = await self._decide(ask)
@@ -123,7 +126,7 @@ def _why(progress: Progress, within_s: float, broker: BrokerSettings) -> str:
         return f"the broker at {broker.host}:{broker.port} did not let this command in: {progress.trouble}"
     why = f"no player asked with this code within {within_s:g} s: compare it with the one on the screen now"
     if progress.refused:
-        why += f"; somebody else did {len(progress.refused)} times ({progress.refused[-1]})"
+        why += f"; what came {progress.refused} times was refused ({progress.last_refusal})"
     return why
 
 
@@ -152,6 +155,7 @@ def _client(account: str, password: str, broker: BrokerSettings) -> aiomqtt.Clie
         protocol=aiomqtt.ProtocolVersion.V5,
         clean_start=True,
         properties=connect,
+        max_queued_incoming_messages=MAX_WAITING,
         tls_context=_tls(broker),
         timeout=10,
     )

@@ -155,6 +155,7 @@ class Enrolling:
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=True,
             properties=connect,
+            max_queued_incoming_messages=50,  # answers come again
             tls_context=_tls(settings),
             timeout=10,
         )

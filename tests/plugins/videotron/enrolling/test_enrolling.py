@@ -390,6 +390,44 @@ async def test_a_revoked_screen_is_enrolled_anew_by_another_key_only(site):
         pass
 
 
+async def test_what_a_machine_calls_itself_moves_no_cursor(site):
+    player = site.player()
+    player._software = "evil\x1b[2J\n\u202egate"
+    async with knocking(player):
+        result = await site.say(enrol, "gate-1", player.code)
+
+    assert "evil[2Jgate" in result.output
+
+
+async def test_a_flood_of_wishes_at_the_door_keeps_nobody_out(site):
+    """By somebody who read the code; the broker lets him in, and his words are thrown away."""
+    player = site.player()
+    meeting = Rendezvous.of(player.code)
+
+    async def flood() -> None:
+        while True:
+            with contextlib.suppress(aiomqtt.MqttError):
+                async with aiomqtt.Client(
+                    "127.0.0.1",
+                    site.broker.port,
+                    identifier=meeting.account,
+                    username=meeting.account,
+                    password=meeting.password,
+                    protocol=aiomqtt.ProtocolVersion.V5,
+                ) as client:
+                    for _ in range(200):
+                        await client.publish(meeting.ask_topic("led/v1"), b"x" * 10_000, qos=0)
+            await asyncio.sleep(0.3)
+
+    async with asyncio.TaskGroup() as group:
+        flooding = group.create_task(flood())
+        async with knocking(player) as task:
+            result = await site.say(enrol, "gate-1", player.code, "--within", "30")
+            assert result.exit_code == 0, result.output
+            assert (await task).credential.player == "gate-1"
+        flooding.cancel()
+
+
 async def test_a_new_machine_at_a_screen_ends_the_account_of_the_old_one_when_that_is_meant(site):
     first = await enrolled(site)
     player = site.player("another")
