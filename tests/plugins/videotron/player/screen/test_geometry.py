@@ -75,14 +75,12 @@ async def settles(look: Callable[[], Picture], wanted: Picture) -> int:
 @pytest.mark.parametrize(
     ("vo", "canvas", "x", "y", "fullscreen"),
     [
-        ("x11", (336, 504), 0, 0, True),
         ("x11", (336, 504), 801, 33, True),
         ("x11", (336, 504), 1584, 576, True),
         ("gpu", (768, 384), 1152, 695, True),
         ("x11", (1920, 540), 0, 270, True),
         ("gpu", (1920, 540), 0, 540, True),
         ("x11", (64, 48), 1855, 1031, True),
-        ("gpu", (64, 48), 1855, 1031, True),
         ("x11", (336, 504), 801, 33, False),
         ("gpu", (768, 384), 100, 50, False),
     ],

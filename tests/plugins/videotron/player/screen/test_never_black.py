@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-OUTPUTS = ("gpu", "x11")
-pytestmark = pytest.mark.parametrize("vo", OUTPUTS)
+ON_BOTH = pytest.mark.parametrize("vo", ["gpu", "x11"])
+ON_GPU = pytest.mark.parametrize("vo", ["gpu"])
+ON_X11 = pytest.mark.parametrize("vo", ["x11"])
 
 
+@ON_BOTH
 async def test_no_black_picture_over_changes_of_clip_loop_and_emergency(
     vo: str, stage: Any, recording: Any, colours: Any, clip: Any
 ) -> None:
@@ -39,6 +41,7 @@ async def test_no_black_picture_over_changes_of_clip_loop_and_emergency(
     assert "white" in recorded.seen
 
 
+@ON_BOTH
 async def test_no_black_picture_when_what_comes_next_is_broken_or_missing(
     vo: str, stage: Any, recording: Any, colours: Any, clip: Any, tmp_path: Path
 ) -> None:
@@ -61,6 +64,7 @@ async def test_no_black_picture_when_what_comes_next_is_broken_or_missing(
     assert {"red", "lime", "yellow"} <= set(recorded.seen)
 
 
+@ON_X11
 async def test_the_spare_is_shown_at_once_when_nothing_of_a_new_loop_can_be(
     vo: str, stage: Any, recording: Any, colours: Any, clip: Any, tmp_path: Path
 ) -> None:
@@ -76,6 +80,7 @@ async def test_the_spare_is_shown_at_once_when_nothing_of_a_new_loop_can_be(
     assert recorded.seen[:2] == ["white", "yellow"]
 
 
+@ON_BOTH
 async def test_an_mpv_is_replaced_at_the_end_of_a_clip_without_a_black_picture(
     vo: str, stage: Any, recording: Any, colours: Any, clip: Any
 ) -> None:
@@ -93,6 +98,7 @@ async def test_an_mpv_is_replaced_at_the_end_of_a_clip_without_a_black_picture(
     assert recorded.black == 0
 
 
+@ON_GPU
 async def test_black_on_order_is_black_and_no_fault_and_ends_at_once(
     vo: str, stage: Any, recording: Any, colours: Any, clip: Any, eventually: Any
 ) -> None:
@@ -115,6 +121,7 @@ async def test_black_on_order_is_black_and_no_fault_and_ends_at_once(
     assert len(recorded.frames) - dark < 100  # a second, of a hundred pictures each
 
 
+@ON_X11
 async def test_a_killed_mpv_leaves_the_screen_black_for_less_than_three_seconds(
     vo: str, stage: Any, recording: Any, colours: Any, clip: Any, eventually: Any
 ) -> None:
@@ -130,6 +137,7 @@ async def test_a_killed_mpv_leaves_the_screen_black_for_less_than_three_seconds(
     assert 0 < recorded.black < 300
 
 
+@ON_GPU
 async def test_a_display_that_only_one_mpv_can_have_is_dark_for_less_than_three_seconds_a_day(
     vo: str,
     stage: Any,
