@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,21 +47,32 @@ def read_machine(folder: Path, *, proc: Path = Path("/proc"), sys: Path = Path("
     """The readings now, with the errors of the disk on which `folder` is. Blocks for some milliseconds."""
     firmware = _integer(sys / "devices/platform/soc/soc:firmware/get_throttled", base=16)
     return Readings(
-        memory_mb=_free_memory_mb(proc),
+        memory_mb=_free_memory_mb(proc, sys),
         temperature_c=_hottest(sys),
         slowed=None if firmware is None else bool(firmware & (FREQUENCY_CAPPED | THROTTLED | SOFT_LIMIT)),
         undervolted=_undervolted(sys, firmware),
-        uptime_s=_uptime(proc),
+        uptime_s=int(time.clock_gettime(time.CLOCK_BOOTTIME)),
         disk_errors=_disk_errors(folder, sys),
     )
 
 
-def _free_memory_mb(proc: Path) -> int | None:
-    for line in _text(proc / "meminfo").splitlines():
+def _free_memory_mb(proc: Path, sys: Path) -> int | None:
+    """What programs may still have. A hardened service does not see /proc/meminfo, but the same by memory node."""
+    if available := _amounts(proc / "meminfo", "MemAvailable"):
+        return available[0] // 1024
+    nodes = _found(sys / "devices/system/node", "node*/meminfo")
+    amounts = [kb for path in nodes for kb in _amounts(path, "MemFree", "Active(file)", "Inactive(file)")]
+    return sum(amounts) // 1024 if amounts else None
+
+
+def _amounts(path: Path, *names: str) -> list[int]:
+    """The kilobytes in lines such as `MemFree: 5 kB` and `Node 0 MemFree: 5 kB`."""
+    found = []
+    for line in _text(path).splitlines():
         name, _, rest = line.partition(":")
-        if name == "MemAvailable" and (words := rest.split()) and words[0].isdecimal():
-            return int(words[0]) // 1024
-    return None
+        if name.split()[-1:] and name.split()[-1] in names and (words := rest.split()) and words[0].isdecimal():
+            found.append(int(words[0]))
+    return found
 
 
 def _hottest(sys: Path) -> float | None:
@@ -75,13 +87,6 @@ def _undervolted(sys: Path, firmware: int | None) -> bool | None:
     if firmware is not None:
         known.append(bool(firmware & UNDER_VOLTAGE))
     return any(known) if known else None
-
-
-def _uptime(proc: Path) -> int | None:
-    try:
-        return max(0, int(float(_text(proc / "uptime").split()[0])))
-    except (ValueError, IndexError, OverflowError):
-        return None
 
 
 def _disk_errors(folder: Path, sys: Path) -> int | None:
