@@ -17,7 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from hub.api import Clock, Log
-from plugins.videotron.mqtt import AT_ONCE, bounded_queue, limits_of, next_message, paho_of, write_at_once
+from plugins.videotron.mqtt import AT_ONCE, bounded_queue, limits_of, messages_of, paho_of, write_at_once
 from plugins.videotron.protocol import MAX_DOCUMENT_BYTES, Topics
 from plugins.videotron.settings import BrokerSettings
 
@@ -100,8 +100,7 @@ class Link:
     async def messages(self) -> AsyncIterator[Message]:
         """Every message that arrives; larger ones than a document may be are left out."""
         try:
-            while True:
-                message = await next_message(self._client)
+            async for message in messages_of(self._client):
                 payload = message.payload
                 if isinstance(payload, bytes) and len(payload) <= MAX_DOCUMENT_BYTES:
                     yield Message(topic=str(message.topic), payload=payload, retained=bool(message.retain))

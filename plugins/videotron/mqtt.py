@@ -7,11 +7,11 @@ selector, five system calls for each small message. Written at once when the soc
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 import aiomqtt
@@ -22,6 +22,7 @@ AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 LARGE = 4096
 PUBACK = 0x40
+BREATHE_EVERY = 8  # messages
 OVERHEAD_BYTES = 1000  # of a message in memory, about
 
 
@@ -62,7 +63,7 @@ def write_at_once(client: aiomqtt.Client) -> None:
 
 def _join_acknowledgements(waiting: deque[Any]) -> None:
     """Those that stand together go out together: a system call each would be half of what sending costs a player."""
-    acks = list(takewhile(lambda packet: packet["command"] == PUBACK and not packet["pos"], waiting))
+    acks = list(itertools.takewhile(lambda packet: packet["command"] == PUBACK and not packet["pos"], waiting))
     if len(acks) > 1:
         for _ in acks:
             waiting.popleft()
@@ -144,7 +145,9 @@ def bounded_queue(most_bytes: int, admit: Callable[[str, int], bool] | None = No
 
         def put_nowait(self, item: aiomqtt.Message) -> None:
             size = _size_of(item)
-            if self.waiting_bytes + size <= most_bytes and (admit is None or admit(str(item.topic), size)):
+            if self.waiting_bytes + size <= most_bytes and (
+                admit is None or admit(str(item.topic), size - OVERHEAD_BYTES)
+            ):
                 super().put_nowait(item)
 
         def _put(self, item: aiomqtt.Message) -> None:
@@ -164,8 +167,15 @@ def _size_of(message: aiomqtt.Message) -> int:
     return OVERHEAD_BYTES + (len(payload) if payload else 0)
 
 
-async def next_message(client: aiomqtt.Client) -> aiomqtt.Message:
-    """The next message, without a task for each when several wait. Raises: aiomqtt.MqttError at the end."""
-    if not client._queue.empty():
-        return client._queue.get_nowait()
-    return await anext(client.messages)
+async def messages_of(client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Message]:
+    """What arrives, without a task for each message; a flood leaves the loop time for others.
+
+    Raises: aiomqtt.MqttError at the end.
+    """
+    for turn in itertools.count(1):
+        if client._queue.empty():
+            yield await anext(client.messages)
+        else:
+            yield client._queue.get_nowait()
+        if turn % BREATHE_EVERY == 0:
+            await asyncio.sleep(0)

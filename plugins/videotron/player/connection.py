@@ -16,7 +16,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from plugins.videotron.bucket import Bucket
-from plugins.videotron.mqtt import AT_ONCE, bounded_queue, next_message, paho_of, take_without_copies, write_at_once
+from plugins.videotron.mqtt import AT_ONCE, bounded_queue, messages_of, paho_of, take_without_copies, write_at_once
 from plugins.videotron.player.cancelling import never_losing_a_cancellation
 from plugins.videotron.player.ports import Log
 from plugins.videotron.player.settings import BrokerSettings, TlsSettings, password_of
@@ -145,8 +145,7 @@ class Connection:
                 self._down.set()
 
     async def _consume(self, client: aiomqtt.Client, listener: Listener) -> None:
-        while True:
-            message = await next_message(client)
+        async for message in messages_of(client):
             payload: Any = message.payload  # of a block: the memory that it came in
             await listener.take(str(message.topic), payload)
             if message.qos:
