@@ -244,8 +244,8 @@ class Playback:
         self._vitals = projector.vitals
         self._projector = None
         projector.end(ending.reason)
-        if showing is None or ending.planned or ending.reason == self._why_relaunch:
-            return
+        if showing is None or ending.planned or ending.reason == self._why_relaunch or self._faults.display:
+            return  # not the film's fault
         self._deaths[showing.clip.key] += 1
         if self._deaths[showing.clip.key] >= DEATHS_TOLERATED:
             del self._deaths[showing.clip.key]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +39,26 @@ async def test_mpv_begins_anew_when_the_display_is_back(
     assert (await on.plays.get()).reason == "the display at HDMI-A-1 was connected anew, or has other modes"
     assert on.playback.trouble.startswith("the picture was lost and came back: the display at HDMI-A-1")
     assert on.broken.empty()
+
+
+@pytest.mark.parametrize(("status", "blamed"), [("connected", True), ("disconnected", False)])
+async def test_a_film_is_blamed_for_the_ends_of_mpv_only_while_there_is_a_display(
+    status: str,
+    blamed: bool,
+    display: Any,
+    stage: Any,
+    colours: Any,
+    clip: Any,
+    eventually: Any,
+    tmp_path: Path,
+) -> None:
+    plug(tmp_path, status, "320x180\n")
+    on = stage("x11", connectors=tmp_path)
+
+    async with on.playing(clip(colours["white"])) as playback:
+        for ends in (1, 2, 3):
+            await eventually(lambda: playback.showing)
+            os.kill(playback.pid, signal.SIGKILL)
+            await eventually(lambda ends=ends: playback.restarts == ends)
+
+    assert on.broken.empty() is not blamed
