@@ -525,3 +525,33 @@ async def test_the_door_is_shut_when_the_command_is_interrupted(site):
 
     assert seen.is_set()
     assert not any(account.startswith("enrol") for account in site.accounts())
+
+
+async def test_a_door_that_a_killed_command_left_open_is_taken_over_or_shut_by_the_next(site):
+    accounts = broker_accounts(site.office, site.broker.folder, "root", site.reload)
+    before = site.accounts()
+    left = Rendezvous.of(Offer(bytes(32)).code)
+    await asyncio.to_thread(accounts.let_in, left, for_s=0.0)  # killed, and its time is over
+    player = site.player()
+    same = Rendezvous.of(player.code)
+    await asyncio.to_thread(accounts.let_in, same, for_s=600)  # killed, too
+
+    async with knocking(player):
+        result = await site.say(enrol, "gate-1", player.code)
+
+    assert result.exit_code == 0, result.output
+    assert site.accounts() == before
+
+
+async def test_two_technicians_enrol_two_screens_at_the_same_time(site):
+    one, two = site.player("one"), site.player("two")
+    async with knocking(one) as first, knocking(two) as second:
+        results = await asyncio.gather(site.say(enrol, "gate-1", one.code), site.say(enrol, "gate-2", two.code))
+        assert [result.exit_code for result in results] == [0, 0], [result.output for result in results]
+        credentials = [(await first).credential, (await second).credential]
+
+    assert [credential.player for credential in credentials] == ["gate-1", "gate-2"]
+    for credential in credentials:
+        async with site.as_itself(credential):
+            pass
+    assert not any(account.startswith("enrol") for account in site.accounts())
