@@ -214,7 +214,8 @@ def test_a_foreign_topic_is_refused(topic):
 
 
 def test_fields_of_a_later_version_are_left_out():
-    data = b'{"v":1,"type":"siarhub.hub.v1","payload":"{\\"site\\":\\"an-office\\",\\"online\\":true,\\"run\\":\\"00000000000000ff\\",'
+    data = b'{"v":1,"type":"siarhub.hub.v1","payload":"{\\"site\\":\\"an-office\\",\\"online\\":true,'
+    data += b'\\"run\\":\\"00000000000000ff\\",'
     data += b'\\"now\\":\\"2026-11-22T04:00:00Z\\",\\"mood\\":\\"good\\"}","signatures":[{"kid":"' + b"a" * 32
     data += b'","sig":"' + b"A" * 88 + b'","more":2}],"more":1}'
 
