@@ -11,6 +11,8 @@ from hub.api import Clock
 from plugins.videotron.protocol import Attack, PlayerState, Refused
 from plugins.videotron.settings import ScreenSettings
 
+OVERTAKEN_BY = timedelta(minutes=2)
+
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
@@ -57,6 +59,8 @@ class Roster:
         self.changed = True
         if not state.online:
             return self._on_goodbye(seen, state)
+        if _is_late(seen, state):
+            return False
         self._judge(seen, state)
         before, was_online = seen.state, self.online(player)
         self._take_in(seen, state, retained=retained)
@@ -127,6 +131,14 @@ class Roster:
         seen.state = seen.state or state
         seen.order = max(seen.order, (state.boots, state.n))
         return was_online
+
+
+def _is_late(seen: Seen, state: PlayerState) -> bool:
+    """Sent just before the last one, and overtaken by it when the connection broke: neither news nor an attack."""
+    last = seen.state
+    if last is None or (state.boot, state.boots) != (last.boot, last.boots) or state.n >= seen.order[1]:
+        return False
+    return last.clock - state.clock < OVERTAKEN_BY
 
 
 def _of_note(state: PlayerState) -> tuple[object, ...]:

@@ -93,7 +93,7 @@ def test_the_same_state_again_is_no_news_and_no_attack(roster):
     assert not roster.on_state("gate-1", state(2, holds=(CID,)), retained=False)
 
 
-@pytest.mark.parametrize("older", [{"n": 4}, {"n": 99, "boots": 1}])
+@pytest.mark.parametrize("older", [{"n": 4, "clock": NOON - timedelta(minutes=2)}, {"n": 99, "boots": 1}])
 def test_a_state_that_comes_again_later_is_refused_and_keeps_nobody_alive(roster, clock, older):
     roster.on_state("gate-1", state(5, boots=2, holds=(CID,)), retained=False)
     clock.advance(timedelta(seconds=91))
@@ -104,6 +104,16 @@ def test_a_state_that_comes_again_later_is_refused_and_keeps_nobody_alive(roster
     assert refused.value.attack is Attack.REPLAYED
     assert not roster.online("gate-1")
     assert roster.holds("gate-1", [CID])
+
+
+def test_a_state_that_was_overtaken_on_its_way_is_neither_news_nor_an_attack(roster, clock):
+    roster.on_state("gate-1", state(5, holds=(CID,)), retained=False)
+    clock.advance(timedelta(seconds=91))
+
+    assert not roster.on_state("gate-1", state(4, clock=NOON - timedelta(seconds=20)), retained=False)
+
+    assert roster.holds("gate-1", [CID])
+    assert not roster.online("gate-1")
 
 
 def test_two_states_under_one_number_are_refused(roster):
