@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import dataclasses
 import hashlib
 import itertools
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hub.api import CurrentDelivery, Delivery, DeliveryState, HealthState, Order, Outcome, Played, VideoProfile, Want
 from hub.testing import make_asset, make_item, make_rendition
@@ -40,13 +42,26 @@ class Second:
     orders: itertools.count = field(default_factory=lambda: itertools.count(1))
 
     async def start(self) -> None:
-        self.folder.mkdir(exist_ok=True)
+        (self.folder / "state").mkdir(parents=True, exist_ok=True)
         broker = self.station.broker
-        told = {"folder": str(self.folder / "state"), "pid": self.pid, "ns": broker.namespace, "film_s": self.film_s}
-        told |= {"host": broker.host, "port": broker.port, "password": broker.passwords[self.pid]}
-        keychain = self.station.plugin._context.state_dir / "keys" / "keychain.json"
-        (self.folder / "keychain").write_bytes(keychain.read_bytes())
-        (self.folder / "key").write_bytes(hashlib.sha256(self.pid.encode()).digest())  # that the station enrolled
+        told = {"folder": str(self.folder / "state"), "ns": broker.namespace, "film_s": self.film_s}
+        keychain = (self.station.plugin._context.state_dir / "keys" / "keychain.json").read_bytes()
+        key = Ed25519PrivateKey.from_private_bytes(
+            hashlib.sha256(self.pid.encode()).digest()
+        )  # the station enrolled it
+        (self.folder / "state/key").write_bytes(key.private_bytes_raw())
+        credential = {
+            "player": self.pid,
+            "password": broker.passwords[self.pid],
+            "site": "an-office",
+            "keychain": base64.b64encode(keychain).decode(),
+            "zone": "Asia/Makassar",
+            "screen": {"width": 64, "height": 32},
+            "broker": {"host": broker.host, "port": broker.port, "ca": None},
+        }
+        carried = {"key": base64.b64encode(key.public_key().public_bytes_raw()).decode(), "credential": credential}
+        envelope = {"v": 1, "type": "siarhub.enrolment.v1", "payload": json.dumps(carried), "signatures": []}
+        (self.folder / "state/enrolment").write_text(json.dumps(envelope))
         (self.folder / "settings.json").write_text(json.dumps(told))
         command = [sys.executable, "-m", "second_player", str(self.folder / "settings.json")]
         self.process = await asyncio.create_subprocess_exec(*command, cwd=HERE)
@@ -114,6 +129,7 @@ async def test_fetches_beside_another_player_is_delivered_and_its_plays_are_reco
     station, data = second.station, film(60)
     other = tools.SmallPlayer("gate-2", station.broker)
     async with tools.on(other):
+        await second.until(lambda: all(map(station.exchange.roster.online, ("gate-1", "gate-2"))))
         rendition = await station.deliver(data, screens=("gate-1", "gate-2"))
         await second.until(lambda: len(station.delivered()) == 2)
         await second.until(lambda: len(station.hub.facts(Played)) >= 2)

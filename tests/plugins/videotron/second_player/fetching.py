@@ -56,7 +56,7 @@ class Fetching:
             else:
                 fetch.unicast = block.sequence
         if block.index == wire.FLUSH:
-            return True in [self._report_or_finish(fetch) for fetch in meant]
+            return True in [self._report_or_finish(fetch) for fetch in meant if fetch.waits()]
         self.received += len(block.data)
         return self._write(block, meant)
 

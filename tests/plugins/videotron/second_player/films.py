@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,11 @@ class Fetch:
     block_at: float = field(default=float("inf"))  # of the first block after the last report
 
     def due(self, now: float) -> bool:
-        return self.unreported >= 4 or now >= self.block_at + 0.3 or now >= self.reported_at + 2
+        return self.unreported >= 8 or now >= self.block_at + 0.3 or now >= self.reported_at + 2
+
+    def waits(self) -> bool:
+        """Whether a flush marker is worth a report."""
+        return time.monotonic() >= self.reported_at + 0.05
 
 
 class Films:

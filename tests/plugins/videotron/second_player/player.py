@@ -7,6 +7,7 @@ import json
 import random
 import secrets
 import shutil
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -46,7 +47,7 @@ class Settings:
     port: int
     password: str
     ca: str | None = None
-    receive_maximum: int = 1
+    receive_maximum: int = 8
     film_s: float | None = None  # as if each film ran for so long
     clock: Clock = lambda: datetime.now(UTC)
 
@@ -100,6 +101,7 @@ class Player:
         delay.WillDelayInterval = 30
         client.will_set(f"{settings.ns}/s/{settings.pid}/state", self._signed_state(online=False), 1, True, delay)
         client.on_connect, client.on_message = self._connected, self._came
+        client.on_socket_open = _at_once
         self._client = client
         try:
             client.connect(settings.host, settings.port, keepalive=60, clean_start=True, properties=properties)
@@ -183,7 +185,8 @@ class Player:
 
     def _step(self, monotonic: float) -> None:
         plan, mark = self._plan(), self._followed()
-        self.screen.step(plan, monotonic=monotonic, now=self.trust.now(), manifest=mark)
+        now, clock = self.trust.now(), self.settings.clock()
+        self.screen.step(plan, monotonic=monotonic, now=now, behind=clock < now, manifest=mark)
         if self._fetching is None:
             return
         if monotonic >= self._hub_news_at:
@@ -297,6 +300,10 @@ class Player:
             (bool(self._rejections.told()), "refused what came"),
         ]
         return [{"code": code, "text": code} for true, code in found if true]
+
+
+def _at_once(_client: object, _data: object, sock: socket.socket) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a report would wait for the acknowledgement before it
 
 
 def _said(at: datetime) -> str:

@@ -22,6 +22,7 @@ class Record:
     hash: str = ROOT
     waiting: list[str] = field(default_factory=list)  # the texts of the entries
     begun: dict[str, Any] | None = None  # a playback whose end was not seen yet
+    note: str = ""  # stands at the end of its reason
     lost: int = 0
     cause: str = ""  # said by the first entry of this chain
 
@@ -53,9 +54,9 @@ class Proofs:
     def lost(self) -> int:
         return self._record.lost
 
-    def begin(self, play: dict[str, Any]) -> None:
+    def begin(self, play: dict[str, Any], note: str = "") -> None:
         """A film's first picture is on the screen: `play` has all of an entry but its number and its end."""
-        self._record.begun = play
+        self._record.begun, self._record.note = play, note
         self._write()
 
     def end(self, result: str, seconds: float, reason: str = "") -> None:
@@ -67,7 +68,7 @@ class Proofs:
             record.lost += 1
         else:
             lost = f"lost {record.lost} before this" if record.lost else ""
-            reason = "; ".join(filter(None, (lost, record.cause, reason)))[:300]
+            reason = "; ".join(filter(None, (lost, record.cause, reason, record.note)))[:300]
             entry = {"seq": self.seq + 1, **play, "seconds": round(min(seconds, 86400), 3), "result": result}
             entry["reason"] = reason
             record.waiting.append(json.dumps(entry, separators=(",", ":"), ensure_ascii=False))
@@ -104,7 +105,7 @@ class Proofs:
 
     def _begin_anew(self, cause: str) -> None:
         old = self._record
-        self._record = Record(begun=old.begun, lost=old.lost, cause="" if old.waiting else cause)
+        self._record = Record(begun=old.begun, note=old.note, lost=old.lost, cause="" if old.waiting else cause)
         for number, text in enumerate(old.waiting, 1):
             entry = json.loads(text) | {"seq": number}
             if number == 1:

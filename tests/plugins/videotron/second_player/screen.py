@@ -38,13 +38,14 @@ class Playing:
 class Screen:
     def __init__(self, proofs: Proofs, *, boot: str, film_s: float | None) -> None:
         self._proofs, self._boot, self._film_s = proofs, boot, film_s
-        self._last = ""
+        self._last, self._behind = "", False
         self.playing: Playing | None = None
         self.shows = "nothing"
 
-    def step(self, plan: Plan, *, monotonic: float, now: datetime, manifest: tuple[int, int]) -> None:
-        """Bring the screen up to this moment. `manifest` is the (epoch, seq) that stands in proofs."""
-        self.shows = plan.shows
+    def step(self, plan: Plan, *, monotonic: float, now: datetime, behind: bool, manifest: tuple[int, int]) -> None:
+        """Bring the screen up to this moment. `manifest` is the (epoch, seq) that stands in proofs, `behind`: the
+        clock is before `now`."""
+        self.shows, self._behind = plan.shows, behind
         keys = [place.key for place in plan.places]
         if self.playing and monotonic - self.playing.started >= self.playing.seconds:
             self._end("completed", self.playing.seconds)
@@ -65,7 +66,7 @@ class Screen:
         self._last = place.key
         of_film = {key: film[key] for key in ("item", "title", "cid", "sha256")}
         play: dict[str, Any] = {"boot": self._boot, **of_film, "epoch": manifest[0], "manifest": manifest[1]}
-        self._proofs.begin(play | {"started_at": now.isoformat()})
+        self._proofs.begin(play | {"started_at": now.isoformat()}, note="the clock was behind" if self._behind else "")
 
     def _end(self, result: str, seconds: float, reason: str = "") -> None:
         self.playing = None

@@ -17,10 +17,11 @@ from .wire import Envelope, Refused, check, open_envelope
 Clock = Callable[[], datetime]
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """The old content or the new one, whatever happens."""
     part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -77,12 +78,14 @@ class Trust:
         self._take(Kept.read(path))
 
     @classmethod
-    def enrol(cls, path: Path, keychain: bytes, **settings: Any) -> Trust:
+    def enrol(cls, path: Path, keychain: bytes, *, site: str | None = None, **settings: Any) -> Trust:
         """Begin with a keychain that a person, or the enrolment, brought."""
         first, *later = [open_envelope(text.encode()) for text in _keychain(keychain)]
         trusted = _keyset(first, None)
         for envelope in later:
             trusted, first = _keyset(envelope, trusted), envelope
+        if site not in (None, trusted["site"]):
+            raise Refused("wrong site", trusted["site"])
         _write(path, Kept(keyset=first.text, not_before=trusted["issued"].isoformat()))
         return cls(path, **settings)
 
@@ -103,8 +106,10 @@ class Trust:
     def override(self) -> dict[str, Any] | None:
         """The one in force now, of mode emergency or blackout."""
         found = self._override
-        over = found is None or found["mode"] == "none" or (found["until"] and found["until"] <= self.now())
-        return None if over else found
+        if found is None or found["mode"] == "none":
+            return None
+        ends = min(found["until"] or self._keyset["expires"], self._keyset["expires"])
+        return found if self.now() < ends else None
 
     def now(self) -> datetime:
         """The player's time: its clock, but never before what it has seen signed."""
