@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from hub.cli.main import main
 from plugins.videotron.keyring import Keyring, load, make
 from plugins.videotron.manifests import Programme
-from plugins.videotron.overrides import Overrides
+from plugins.videotron.overrides import Change, Overrides
 from plugins.videotron.protocol import ManifestItem, Mode, Standby
 from plugins.videotron.protocol.manifests import Screen
 from plugins.videotron.reading import OVERRIDES, STORE
@@ -76,7 +76,8 @@ class Office:
 
     def order(self, mode: Mode, *films: Standby, until: datetime | None = None) -> None:
         overrides = Overrides(self.state / OVERRIDES)
-        overrides.issue("gerbang", 1, mode, films=films, until=until, keyring=self.keyring, now=ISSUED)
+        change = Change(wish="1", mode=mode, films=films, until=until)
+        overrides.issue({"gerbang": change}, keyring=self.keyring, now=ISSUED)
         overrides.close()
 
 
