@@ -177,8 +177,14 @@ async def _let_watch(broker: LocalBroker) -> None:
 
 
 async def _watch(broker: LocalBroker, record: Record) -> None:
-    topics, login = Topics(broker.namespace), {"username": WATCHER, "password": broker.passwords[WATCHER]}
-    async with aiomqtt.Client(broker.host, broker.port, protocol=aiomqtt.ProtocolVersion.V5, **login) as client:
+    topics = Topics(broker.namespace)
+    async with aiomqtt.Client(
+        broker.host,
+        broker.port,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        username=WATCHER,
+        password=broker.passwords[WATCHER],
+    ) as client:
         for topic in (topics.manifest(SCREEN), topics.override(SCREEN), topics.state(SCREEN)):
             await client.subscribe(topic, qos=1)
         async for message in client.messages:

@@ -140,6 +140,7 @@ class Cuts:
 
     def _strike(self, fault: Fault, after: Fault) -> Iterator[str]:
         made, at = self._world, time.monotonic()
+        before = set(made.mpv_pids())
         match fault:
             case Fault.MPV:
                 made.kill(*made.mpv_pids())
@@ -158,21 +159,24 @@ class Cuts:
                 made.until(lambda: not made.player.running, 10.0)
                 yield from self._cut_power()
                 at = time.monotonic()
+        if fault in (Fault.MPV, Fault.FROZEN):
+            made.until(lambda: made.mpv_pids() and not before & set(made.mpv_pids()), BACK_WITHIN_S)
         yield from self._come_back(fault, after, at)
 
     def _come_back(self, fault: Fault, after: Fault, at: float) -> Iterator[str]:
         """The player is started again if it must be, and has a picture in time; and soon all that it should."""
         made = self._world
-        wants_trace = after in (Fault.POWER, Fault.CALL)
-        if fault in (Fault.MPV, Fault.FROZEN) and not wants_trace:
-            made.until(lambda: len(made.mpv_pids()) > 0, BACK_WITHIN_S)
-        else:
+        wants_trace = after in (Fault.POWER, Fault.CALL)  # so the player must be started anew
+        if fault not in (Fault.MPV, Fault.FROZEN) or wants_trace:
             made.player.kill()
             made.until(lambda: False, RESTART_S)
             self._start(after)
         said = made.record.state
+        if after is Fault.CALL:  # it may be killed before that
+            return
         if not made.until(lambda: made.complete and made.record.state is not said, BACK_WITHIN_S):
             yield f"not complete again: {made.record.newest} {made.record.state} {made.player.words(600)}"
+        made.until(lambda: made.screen.back_at(at) is not None, BACK_WITHIN_S)
         picture = made.screen.back_at(at)
         if picture is None or picture - at > BACK_WITHIN_S:
             yield "no picture"
