@@ -8,37 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import ChainMap, defaultdict
+from collections import ChainMap
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hub.api import CurrentDelivery, Delivered, DeliveryState, HubError, ItemNumber, PluginContext, Rendition, Sha256
+from hub.api import CurrentDelivery, Delivered, DeliveryState, ItemNumber, PluginContext, Rendition
 from plugins.videotron.announcing import Announcer
 from plugins.videotron.broker import Broker, Disconnected, Link
 from plugins.videotron.commanding import Commander
 from plugins.videotron.complaints import Complaints
 from plugins.videotron.condition import Conditions, Duty
-from plugins.videotron.contents import Content, Library
+from plugins.videotron.contents import Content
 from plugins.videotron.emergencies import Emergencies
 from plugins.videotron.floodgate import Floodgate
 from plugins.videotron.intray import Intray, KeyOf
-from plugins.videotron.keyfiles import KeysMissing
-from plugins.videotron.keyring import Keyring, load
+from plugins.videotron.issuing import Issuer
+from plugins.videotron.keys_in_force import KeysInForce
 from plugins.videotron.links import Links
-from plugins.videotron.manifests import Programme, programme, to_show
+from plugins.videotron.manifests import to_show
 from plugins.videotron.offers import offers
 from plugins.videotron.proof_store import FILE_NAME, ProofStore
 from plugins.videotron.proofs import ProofKeeper
-from plugins.videotron.protocol import HubState, PlayerState, Screen, Topics, cid_of, encode_signed
+from plugins.videotron.protocol import PlayerState, Topics, cid_of
 from plugins.videotron.roster import Roster
 from plugins.videotron.sender import Pace, Sender
-from plugins.videotron.settings import VideotronSettings, keys_folder
+from plugins.videotron.settings import VideotronSettings
 from plugins.videotron.shots import Film, Shots
 from plugins.videotron.snapshot import SnapshotFile, read_snapshot
 from plugins.videotron.standing import Player
-from plugins.videotron.store import Issued, Store, Wish
+from plugins.videotron.store import Store
 from plugins.videotron.usage import FILE as USAGE
 from plugins.videotron.usage import Usage
 
@@ -55,29 +55,30 @@ class Exchange:
         self._context = context
         self._settings = settings
         self._log = context.log
-        self._run_id = run
         self._topics = Topics(settings.namespace)
         self._wake = asyncio.Event()
         self._withdrawn: set[ItemNumber] = set()
-        self._wanted: dict[str, set[str]] = {}  # by player: the contents in its manifest
-        self._issued: dict[str, Issued] = {}
-        self._keyring: Keyring | None = None
-        self._blocks: dict[str, tuple[Keyring, bytes]] = {}  # signed block lists, by content
-        self.lost: dict[ItemNumber, str] = {}  # items of which a file cannot be read now, and why
         self._store: Store | None = None
+        self.complaints = Complaints(clock=context.clock, log=context.log)
+        self.keys = KeysInForce(context, run=run, complaints=self.complaints)
         self._above: dict[str, bytes] = {}  # overrides, by topic; always as they are now
         self._receiving: dict[str, tuple[int, int]] = {}  # by player: blocks held and in all, of what it fetches
         self.announcer = Announcer(context.clock)
         self.emergencies = Emergencies(
-            context, player_of=self._player, keyring=lambda: self._keyring, tell=self._tell_overrides
+            context, player_of=self._player, keyring=lambda: self.keys.keyring, tell=self._tell_overrides
         )
-        self.library = Library(settings.block_bytes)
-        self.complaints = Complaints(clock=context.clock, log=context.log)
         self.roster = Roster(
             settings.screens, silent_after=timedelta(seconds=settings.silent_after_s), clock=context.clock
         )
         self.conditions = Conditions(self.roster, translate=context.translate, clock=context.clock)
         self.links = Links(settings.screens, zone_of=self._zone_of, clock=context.clock)
+        self.issuer = Issuer(
+            context,
+            topics=self._topics,
+            links=self.links,
+            keys=lambda: self.keys.now,
+            kept=lambda: self.emergencies.kept,
+        )
         self.usage = Usage(context.state_dir / USAGE, zone_of=self._zone_of, clock=context.clock)
         self.sender = Sender(
             topics=self._topics,
@@ -94,7 +95,7 @@ class Exchange:
         self.broker = Broker(
             settings=settings.broker,
             topics=self._topics,
-            hub_state=self._hub_state,
+            hub_state=self.keys.hub_state,
             block_bytes=settings.block_bytes,
             admit=Floodgate(namespace=settings.namespace, complaints=self.complaints, clock=context.clock).admit,
             clock=context.clock,
@@ -103,7 +104,7 @@ class Exchange:
         self.commander = Commander(
             topics=self._topics,
             roster=self.roster,
-            keyring=lambda: self._keyring,
+            keyring=lambda: self.keys.keyring,
             link=lambda: self.broker.link,
             clock=context.clock,
             log=context.log,
@@ -123,7 +124,7 @@ class Exchange:
             complaints=self.complaints,
             key_of=key_of,
             shots=self.shots,
-            wanted=self._wanted,
+            wanted=self.issuer.wanted,
             heard=self._on_state,
             clock=context.clock,
             log=context.log,
@@ -135,9 +136,8 @@ class Exchange:
 
     async def load(self, rendition: Rendition) -> Content:
         """The rendition cut into blocks. Raises: OSError, HubError."""
-        if self._keyring is None:
-            self._keyring = await asyncio.to_thread(self._load_keys)
-        return await self.library.load(rendition, site=self._keys.site)
+        await self.keys.load()
+        return await self.issuer.load(rendition)
 
     def withdraw(self, number: ItemNumber) -> None:
         """Leave an item out from now on, even before the ledger says so."""
@@ -147,7 +147,7 @@ class Exchange:
     async def run(self) -> None:
         """Work until cancelled. Raises: HubError when there are no keys to sign with."""
         folder = self._context.state_dir
-        self._keyring = await asyncio.to_thread(self._load_keys)
+        await self.keys.load()
         store, snapshot = await asyncio.to_thread(Store, folder / STORE), SnapshotFile(folder)
         self._store = store
         kept = await asyncio.to_thread(ProofStore, folder / FILE_NAME)
@@ -161,8 +161,8 @@ class Exchange:
                 topics=self._topics,
                 store=store,
                 proofs=kept,
-                sign=lambda document: encode_signed(document, self._keys.online),
-                site=self._keys.site,
+                sign=self.keys.sign,
+                site=self.keys.now.site,
                 journal=self._context.journal,
                 complaints=self.complaints,
                 clock=self._context.clock,
@@ -206,44 +206,14 @@ class Exchange:
     async def _tell_time(self, link: Link) -> None:
         while True:
             await asyncio.sleep(TIME_EVERY_S)
-            await link.publish(self._topics.hub, self._hub_state(online=True), retain=True)
-
-    # --- the keys
-
-    @property
-    def _keys(self) -> Keyring:
-        if self._keyring is None:
-            raise KeysMissing("the keys are not loaded yet")
-        return self._keyring
-
-    @property
-    def keyring(self) -> Keyring | None:
-        return self._keyring
-
-    def _load_keys(self) -> Keyring:
-        return load(keys_folder(self._settings, self._context.state_dir), now=self._context.clock.now())
-
-    def _hub_state(self, *, online: bool) -> bytes:
-        state = HubState(site=self._keys.site, online=online, run=self._run_id, now=self._context.clock.now())
-        return encode_signed(state, self._keys.online)
-
-    async def _look_at_keys(self) -> None:
-        """Take up new keys; with ones that cannot be used, the old ones go on, and health says so."""
-        try:
-            keyring = await asyncio.to_thread(self._load_keys)
-        except (HubError, OSError) as error:
-            self.complaints.add("keys", str(error))
-            return
-        if keyring.chain != self._keys.chain:
-            self._log.info("keys_were_changed", keyset=keyring.keyset.version, epoch=keyring.keyset.epoch)
-            self._keyring = keyring
+            await link.publish(self._topics.hub, self.keys.hub_state(online=True), retain=True)
 
     # --- from the deliveries to the players
 
     async def _reconcile_forever(self, store: Store) -> None:
         while True:
             self._wake.clear()
-            await self._look_at_keys()
+            await self.keys.look()
             await self._reconcile(store)
             try:
                 async with asyncio.timeout(RECONCILE_EVERY_S):
@@ -256,8 +226,8 @@ class Exchange:
         deliveries = await self._context.deliveries()
         await self.emergencies.match(deliveries)
         shown = to_show(deliveries, now=now, withdrawn=self._withdrawn)
-        contents = await self._contents(shown)
-        desired = await self._issue(store, shown, contents)
+        contents = await self.issuer.contents(shown)
+        desired = await self.issuer.documents(store, shown, contents)
         self.sender.offer(offers(shown, contents, holds=self.roster.holds, kept=self.emergencies.kept))
         self.roster.changed = True
         if link := self.broker.link:
@@ -268,98 +238,16 @@ class Exchange:
         await self.emergencies.settle()  # after the keys that sign it and the manifests that bring its films
         await self._record_receipts(shown)
 
-    async def _contents(self, shown: Sequence[CurrentDelivery]) -> dict[Sha256, Content]:
-        contents: dict[Sha256, Content] = {}
-        lost: dict[ItemNumber, str] = {}
-        for number, rendition in ((one.item.number, rendition) for one in shown for rendition in one.renditions):
-            if rendition.sha256 in contents:
-                continue
-            try:
-                contents[rendition.sha256] = await self.load(rendition)
-            except (OSError, HubError) as error:  # this file alone is left out, and named
-                lost[number] = str(error)
-        self.library.keep_only(contents)
-        self._miss(lost)
-        return contents
-
-    def _miss(self, lost: dict[ItemNumber, str]) -> None:
-        """Name the items whose files are lost, and have the hub look after them."""
-        new = lost.keys() - self.lost.keys()
-        for number in sorted(new):
-            self._log.error("rendition_was_lost", item=number, reason=lost[number])
-        self.lost = lost
-        if new:
-            self._context.replan()
-
-    async def _issue(
-        self, store: Store, shown: Sequence[CurrentDelivery], contents: dict[Sha256, Content]
-    ) -> dict[str, bytes]:
-        """What must stand retained at the broker, by topic: keys, block lists, then the manifests that need them."""
-        desired = {self._topics.keys: self._keys.chain}
-        desired |= {self._topics.block_list(content.cid): self._signed(content) for content in contents.values()}
-        self._blocks = {cid: signed for cid, signed in self._blocks.items() if self._topics.block_list(cid) in desired}
-        for player, issued in (await asyncio.to_thread(self._issue_all, store, shown, contents)).items():
-            desired[self._topics.manifest(player)] = issued.document
-            before = self._issued.get(player)
-            if before is None or before.version != issued.version:
-                films = len(issued.manifest.items)
-                self._log.info("manifest_was_issued", player=player, seq=issued.manifest.seq, films=films)
-                self._wanted[player] = {file.cid for file in issued.manifest.files()}
-            self._issued[player] = issued
-        return desired
-
-    def _issue_all(
-        self, store: Store, shown: Sequence[CurrentDelivery], contents: dict[Sha256, Content]
-    ) -> dict[str, Issued]:
-        settings, by_screen = self._settings, defaultdict[str, list[CurrentDelivery]](list)
-        for current in shown:
-            by_screen[current.delivery.destination].append(current)
-        wishes = [
-            Wish(
-                player=player,
-                screen=Screen(width=screen.width, height=screen.height, zone=screen.zone),
-                programme=self._programme(player, by_screen[player], contents),
-                deliveries=by_screen[player],
-                fetch_kbps=screen.download_limit_kbps,
-            )
-            for player, screen in sorted(settings.screens.items())
-        ]
-        wishes += [Wish(player=player, screen=None) for player in store.players() if player not in settings.screens]
-        return store.issue(
-            wishes,
-            keyring=self._keys,
-            now=self._context.clock.now(),
-            valid=timedelta(hours=settings.offline.hours),
-            reissue=timedelta(hours=min(settings.reissue_h, settings.offline.hours / 2)),
-        )
-
-    def _programme(
-        self, player: str, deliveries: Sequence[CurrentDelivery], contents: dict[Sha256, Content]
-    ) -> Programme:
-        return programme(
-            deliveries,
-            contents,
-            offline=self._settings.offline,
-            fetch_after=lambda urgent: self.links.fetch_after(player, urgent=urgent),
-            kept=self.emergencies.kept,
-        )
-
-    def _signed(self, content: Content) -> bytes:
-        known = self._blocks.get(content.cid)
-        if known is None or known[0] is not self._keys:
-            known = self._blocks[content.cid] = (self._keys, encode_signed(content.blocks, self._keys.online))
-        return known[1]
-
     async def _announce(self, link: Link, store: Store, desired: dict[str, bytes]) -> None:
         self._above.update(self._override_documents())
         await self.announcer.announce(
             link,
             store,
             ChainMap(self._above, desired),
-            insist={*self._above, *(self._topics.manifest(player) for player in self._issued)},
+            insist={*self._above, *(self._topics.manifest(player) for player in self.issuer.issued)},
             first=self._topics.keys,
         )
-        for player in self._issued:
+        for player in self.issuer.issued:
             self._insist_on(player)
 
     async def _tell_overrides(self, players: Collection[str]) -> None:
@@ -379,7 +267,7 @@ class Exchange:
         return {self._topics.override(player): document for player, document in self.emergencies.documents().items()}
 
     def _player(self, player: str) -> Player:
-        issued = self._issued.get(player)
+        issued = self.issuer.issued.get(player)
         return Player(
             online=player in self.roster and self.roster.online(player),
             last_seen=self.roster.last_seen(player) if player in self.roster else None,
@@ -390,7 +278,7 @@ class Exchange:
 
     def _insist_on(self, player: str) -> None:
         """Repeat a player's manifest and override while it is there and follows others."""
-        issued, followed = self._issued.get(player), self.roster.follows(player)
+        issued, followed = self.issuer.issued.get(player), self.roster.follows(player)
         if issued and player in self.roster:
             done = followed == issued.version or not self.roster.online(player)
             self.announcer.followed(self._topics.manifest(player), yes=done)
@@ -411,7 +299,7 @@ class Exchange:
 
     async def _record_receipt(self, key: str, player: str, files: int) -> None:
         now = self._context.clock.now()
-        issued = self._issued.get(player)
+        issued = self.issuer.issued.get(player)
         # A delivery that was taken back and comes again (a screen removed and added, a retry) needs a receipt again.
         again = f"{issued.manifest.seq if issued else 0}/{int(now.timestamp()) // RECEIPT_AGAIN_S}"
         fact = Delivered(delivery=key, at=now, detail=f"{player} holds {files} file(s)")
@@ -445,14 +333,13 @@ class Exchange:
 
     def _film_of(self, player: str, cid: str) -> Film | None:
         """The file behind a content id, when the player was told to show it."""
-        issued, above = self._issued.get(player), self.emergencies.in_force.get(player)
+        issued, above = self.issuer.issued.get(player), self.emergencies.in_force.get(player)
         files = (*(issued.manifest.files() if issued else ()), *(above.films if above else ()))
         file = next((one for one in files if one.cid == cid), None)
-        content = self.library.find(file.sha256) if file else None
-        return Film(path=content.path, seconds=file.seconds) if file and content else None
+        return self.issuer.film_of(file.sha256, file.seconds) if file else None
 
     def _duties(self) -> dict[str, Duty]:
-        keyset = self._keyring.keyset.version if self._keyring else 0
+        keyset = self.keys.keyring.keyset.version if self.keys.keyring else 0
         above = self.emergencies.in_force
         return {
             player: Duty(
@@ -462,5 +349,5 @@ class Exchange:
                 command=self.commander.sent.get(player, 0),
                 titles={film.item: film.title for film in above[player].films} if player in above else {},
             )
-            for player, issued in self._issued.items()
+            for player, issued in self.issuer.issued.items()
         }

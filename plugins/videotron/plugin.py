@@ -154,7 +154,7 @@ class VideotronPlugin:
     @hookimpl
     async def hub_health(self) -> Health:
         exchange = self._exchange
-        details = exchange.details() | exchange.complaints.recent() | exchange.lost
+        details = exchange.details() | exchange.complaints.recent() | exchange.issuer.lost
         details |= {f"{screen} above its schedule": note for screen, note in exchange.emergencies.notes().items()}
         if exchange.broker.link is None:
             summary = f"no connection to the broker: {exchange.broker.trouble}"
@@ -174,10 +174,12 @@ class VideotronPlugin:
             troubles.append("no screen is configured")
         troubles += exchange.troubles()
         troubles += exchange.usage.over({name: one.monthly_limit_mb for name, one in self._settings.screens.items()})
-        if exchange.keyring:
-            troubles += keystatus.ending(exchange.keyring.keyset, self._context.clock.now())
-        if exchange.lost:
-            troubles.append(f"a file to show is lost: {', '.join(sorted(exchange.lost))}; order siarhub retry for each")
+        if exchange.keys.keyring:
+            troubles += keystatus.ending(exchange.keys.keyring.keyset, self._context.clock.now())
+        if exchange.issuer.lost:
+            troubles.append(
+                f"a file to show is lost: {', '.join(sorted(exchange.issuer.lost))}; order siarhub retry for each"
+            )
         if exchange.broker.too_small:
             troubles.append("the broker cannot carry what is sent to the screens")
         if exchange.broker.refused:

@@ -104,8 +104,8 @@ async def test_a_withdrawn_item_leaves_the_manifest_and_its_block_list_is_cleare
         await station.plugin.hub_withdraw(item=station.hub.current[0].item, reason="salah")
 
         await tools.until(lambda: not player.manifest.items)
-        store = station.exchange
-        await tools.until(lambda: rendition.sha256 not in store.library._contents)
+        issuer = station.exchange.issuer
+        await tools.until(lambda: issuer.film_of(rendition.sha256, 0.0) is None)
 
     late = tools.SmallPlayer("gate-1", station.broker)
     async with late.connection() as client:
@@ -306,15 +306,15 @@ async def test_a_file_that_is_lost_while_it_is_shown_is_named_and_the_hub_asked_
     lost.path.unlink()
 
     station.exchange.wake()
-    await tools.until(lambda: station.exchange.lost)
+    await tools.until(lambda: station.exchange.issuer.lost)
     health = await station.plugin.hub_health()
 
-    assert list(station.exchange.lost) == ["IP-2026-11-0001"]
+    assert list(station.exchange.issuer.lost) == ["IP-2026-11-0001"]
     assert "IP-2026-11-0001" in health.summary
     assert station.hub.replans == 1
     lost.path.write_bytes(some_bytes(2))
     station.exchange.wake()
-    await tools.until(lambda: not station.exchange.lost)
+    await tools.until(lambda: not station.exchange.issuer.lost)
 
 
 async def test_when_the_hub_stops_in_order_nobody_is_known_to_be_online(broker, tmp_path, tools):
