@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import sys
 from datetime import UTC, datetime
@@ -9,15 +11,33 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE))
 
 from second_player import documents, schedule, wire  # noqa: E402
+from second_player.enrolling import Code, read_credential
 from second_player.trust import Trust  # noqa: E402
 
 VERDICTS = json.loads((HERE / "vectors/verdicts.json").read_text())
 SCHEDULES = json.loads((HERE / "protocol/schedule_vectors.json").read_text())
+
+ASK = (
+    b'{"id":"60c3a2558ab60494","key":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",'
+    b'"box":"E75P6uryBMf9M1j8nAByGIHRdCeBKCJ+xnTzf3/pe20=","salt":"CQkJCQkJCQkJCQkJCQkJCQ==",'
+    b'"software":"vector 1","screen":{"width":1920,"height":540},"stored":null}'
+)
+MAC = "d1c4c06044da5dc6c668eb9e7fd879610cbc0200d3612b0ed5a32bb037aa3444"
+ANSWER = (
+    "50a61409b1ddd0325e9b16b700e719e9772c07000b1bd7786e907c653d20495d030303030303030303030303"
+    "9f3deaefd4b3de204902603afca21ee934dddd8e327d0b5e84a75719790dd2631b7579b70804279fdd36daf1"
+    "a80701f70215f11c3fa11c99b5c681de86806b478e00bce8e42c53fd784b9ab844815c62fa9fe51d1706dfb6"
+    "1b306cab4424222b19279662d5962a836546058b5be3f1ca9abbe254d93673c8edb26a0303576baf412a24a6"
+    "60651dea9c965e8c6a572ebb34d95edf3f9f32e2ae971bb24943ec93466aa501f179eeb0deee88e11922673b"
+    "7627e6debc4300f9fc0dfe28f81f2f3d080c2a7805db7e6766"
+)
+DIGEST = "64302ca9e0c7c5ab75c79fafeb2fa0906d993daf9f15ee8f593c7ba2a6ba3f46"
 
 
 def test_signs_the_published_bytes() -> None:
@@ -77,3 +97,29 @@ def test_shows_what_the_published_schedules_show(vector: dict) -> None:
 
     assert [place.key for place in found.places] == vector["loop"]
     assert found.until == datetime.fromisoformat(vector["next_change"])
+
+
+def test_the_published_code_comes_out_of_the_published_keys_and_opens_the_published_answer() -> None:
+    """The golden bytes of test_enrolment_protocol.py."""
+    box = X25519PrivateKey.from_private_bytes(bytes([7]) * 32)
+    code = Code(key=bytes(range(32)), box=box, salt=bytes([9]) * 16)
+
+    ask = code.ask()
+    opened = code.open(bytes.fromhex(ANSWER))
+
+    assert (code.shown, code.id) == ("E68A-XSK8-1MKV-8R7E", "60c3a2558ab60494")
+    assert code.password == "0gw1p8RFjmQxMfLKKjd_Mq5t35RVL6gF"
+    assert hmac.digest(code._derived(b"ask", 32), b"siarhub.enrol-ask.v1\0" + ASK, "sha256").hex() == MAC
+    assert json.loads(ask[32:]).keys() == json.loads(ASK).keys()
+    assert hashlib.sha256(opened.encode()).hexdigest() == DIGEST
+    assert read_credential(opened)["player"] == "gate-1"
+
+
+@pytest.mark.parametrize("place", [0, 31, 32, 44, 100, -1])
+def test_an_answer_that_was_changed_anywhere_is_refused(place: int) -> None:
+    box = X25519PrivateKey.from_private_bytes(bytes([7]) * 32)
+    changed = bytearray.fromhex(ANSWER)
+    changed[place] ^= 1
+
+    with pytest.raises(wire.Refused):
+        Code(key=bytes(range(32)), box=box, salt=bytes([9]) * 16).open(bytes(changed))
