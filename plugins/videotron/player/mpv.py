@@ -87,12 +87,15 @@ class Mpv:
 
         Raises: MpvRefused when it says no; MpvGone when it does not answer in time.
         """
-        return (await self.commands(words))[0]
+        answer = (await self.commands(words))[0]
+        if isinstance(answer, MpvRefused):
+            raise answer
+        return answer
 
     async def commands(self, *commands: tuple[Any, ...]) -> list[Any]:
         """What mpv answers to these, which reach it at once, so that next to nothing happens in between.
 
-        Raises: MpvRefused when it says no to one (the others are carried out); MpvGone when it does not answer in time.
+        The answer to one that it refuses is a MpvRefused. Raises: MpvGone when it does not answer in time.
         """
         numbers = range(self._last_id + 1, self._last_id + 1 + len(commands))
         self._last_id += len(commands)
@@ -105,7 +108,7 @@ class Mpv:
             await self._writer.drain()
             async with asyncio.timeout(self._answer_within_s):
                 await asyncio.wait(waiting)
-            return [answer.result() for answer in waiting]
+            return [answer.result() for answer in waiting]  # raises MpvGone when it ended meanwhile
         except (TimeoutError, OSError) as error:
             raise MpvGone(f"mpv did not answer within {self._answer_within_s:g} s{self.complaint}") from error
         finally:
@@ -161,7 +164,7 @@ class Mpv:
             if said.get("error") == "success":
                 answer.set_result(said.get("data"))
             else:
-                answer.set_exception(MpvRefused(said.get("error", "")))
+                answer.set_result(MpvRefused(said.get("error", "")))
 
     def _forget(self, number: int) -> None:
         answer = self._answers.pop(number, None)

@@ -21,6 +21,7 @@ from plugins.videotron.player.vitals import Gauge, Progress, Vitals
 LOOK_EVERY_S = 1.0
 TRY_AGAIN_S = 1.0  # when nothing of the program could be shown
 ENTRIES_KEPT = 32
+REFUSALS_TOLERATED = 3
 
 Command = tuple[str | int, ...]
 
@@ -64,6 +65,7 @@ class Projector:
         self._entries: dict[int, Clip] = {}  # mpv's playlist entries, ours by their id
         self._loading = asyncio.Lock()  # an entry may start before its id is known here
         self._tried_at = float("-inf")
+        self._refused = 0  # so many times in a row
         self._worn = ""  # why it is to be replaced at the end of the clip
         self._holding = False  # it stops at the end of the clip
         self._cut = ""  # why the clip on the screen is cut
@@ -155,11 +157,14 @@ class Projector:
     async def _load(self, first: Command, clips: list[Clip], then: list[Command]) -> None:
         appended: list[Command] = [("loadfile", str(clip.path), "append-play") for clip in clips]
         async with self._loading:
-            try:
-                answers = await self.mpv.commands(first, *appended, *then)
-            except MpvRefused as error:
-                raise MpvGone(f"mpv would not load what follows: {error}") from error
+            answers = await self.mpv.commands(first, *appended, *then)
             self._remember(clips, answers[1:])
+        refusals = [answer for answer in answers if isinstance(answer, MpvRefused)]
+        self._refused = self._refused + 1 if refusals else 0
+        if self._refused > REFUSALS_TOLERATED:
+            raise MpvGone(f"mpv would not load what follows: {refusals[0]}")
+        if refusals:
+            self._program.changed.set()  # mpv was no longer where it seemed to be: once more, from where it is now
 
     def _remember(self, clips: list[Clip], answers: list[Any]) -> None:
         for clip, answer in zip(clips, answers, strict=False):
