@@ -14,11 +14,13 @@ from typing import Any
 from hub.api.errors import HubError
 from hub.api.files import fsync_folder
 from plugins.videotron.player.owned import write_owned
+from plugins.videotron.player.spoiled import set_aside
 from plugins.videotron.protocol import WireError, decode, encode
 from plugins.videotron.protocol.enrolment import Credential, Enrolment
 from plugins.videotron.protocol.keychains import read_keychain
 
 FILE = "enrolment.json"
+COPY = "enrolment.copy.json"  # the same once more: without either, a person must come
 CA_FILE = "broker-ca.pem"
 KEYCHAIN = "keychain.json"
 # What was believed on the word of the hub that this player was enrolled with, every generation and copy of it.
@@ -31,19 +33,23 @@ def enrolment_of(key: bytes, credential: Credential) -> Enrolment:
 
 def store(folder: Path, enrolment: Enrolment) -> None:
     """Durable when this returns. Blocks. Raises: OSError, WireError."""
-    write_owned(folder / FILE, encode(enrolment), mode=0o600)
+    for name in (FILE, COPY):
+        write_owned(folder / name, encode(enrolment), mode=0o600)
 
 
 def load(folder: Path) -> Enrolment | None:
-    """What was stored; a spoiled file is set aside, and the player is to be enrolled anew. Blocks. Raises: OSError."""
-    path = folder / FILE
-    try:
-        return read(path)
-    except FileNotFoundError:
-        return None
-    except WireError:
-        path.replace(path.with_name(f"{path.name}.spoiled-{secrets.token_hex(3)}"))
-        return None
+    """What was stored; a spoiled file is set aside, and without its copy the player is to be enrolled anew. Blocks.
+
+    Raises: OSError.
+    """
+    for name in (FILE, COPY):
+        try:
+            return read(folder / name)
+        except FileNotFoundError:
+            continue
+        except (WireError, IsADirectoryError):
+            set_aside(folder / name)
+    return None
 
 
 def read(path: Path) -> Enrolment:
@@ -71,7 +77,8 @@ def forget(folder: Path) -> None:
 
     Films stay, named by their hashes; plays that no hub has acknowledged are kept as `proof.db.forgotten-...`.
     """
-    for pattern in (FILE, *FOLLOWED, CA_FILE):  # the enrolment first: a kill leaves a player that shows a code
+    # The enrolment first: a kill leaves a player that shows a code. Before that its copy, which would bring it back.
+    for pattern in (COPY, FILE, *FOLLOWED, CA_FILE):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
     for path in folder.glob("proof.db*"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import itertools
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from plugins.videotron.player import enrolment
 from plugins.videotron.player.boots import count_boot
 from plugins.videotron.player.identity import Identity
 from plugins.videotron.player.kept import pack, unpack
@@ -23,6 +25,7 @@ from plugins.videotron.player.store import Store
 from plugins.videotron.player.timekeeping import Timekeeper
 from plugins.videotron.player.trusted import Limits, Trusted
 from plugins.videotron.protocol import Mode, Refused
+from plugins.videotron.protocol.enrolment import Credential, Meeting, Size
 from tests.plugins.videotron.attacks.office import MAX_FILE, MAX_TOTAL, PLAYER, START, Office, key
 
 FIRST, SECOND = "IP-2026-11-0001", "IP-2026-11-0002"
@@ -295,6 +298,31 @@ def test_what_kills_and_spoiled_files_leave_behind_never_grows(tmp_path: Path) -
 
     assert clear_litter(tmp_path) == 10
     assert len(list(tmp_path.iterdir())) == KEPT
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way is not unreadable])
+@pytest.mark.parametrize("name", [enrolment.FILE, enrolment.COPY])
+def test_one_spoiled_file_does_not_cost_a_player_its_enrolment(
+    tmp_path: Path, way: Callable[[Path], None], name: str
+) -> None:
+    office = Office()
+    credential = Credential(
+        site=office.site,
+        player=PLAYER,
+        password="x" * 32,
+        broker=Meeting(host="192.0.2.1", port=8883, ca=None),
+        screen=Size(width=64, height=48),
+        zone="Asia/Makassar",
+        keychain=base64.b64encode(office.chain).decode(),
+    )
+    stored = enrolment.enrolment_of(bytes(32), credential)
+    enrolment.store(tmp_path, stored)
+    way(tmp_path / name)
+
+    if way is not one_bit:  # which may stand in a letter that no check covers
+        assert enrolment.load(tmp_path) == stored
+    enrolment.forget(tmp_path)
+    assert enrolment.load(tmp_path) is None
 
 
 # --- the whole player
