@@ -80,7 +80,7 @@ def forget(folder: Path) -> None:
     # The enrolment first: a kill leaves a player that shows a code. Before that its copy, which would bring it back.
     for pattern in (COPY, FILE, *FOLLOWED, CA_FILE):
         for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
+            set_aside(path) if path.is_dir() else path.unlink(missing_ok=True)
     for path in folder.glob("proof.db*"):
         if ".forgotten-" not in path.name:
             path.replace(path.with_name(f"{path.name}.forgotten-{secrets.token_hex(3)}"))
