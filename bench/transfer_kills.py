@@ -25,10 +25,12 @@ class Survived:
 
     whole: bool
     upload: float
-    again: int  # blocks that came to a player beyond those that it lacked
+    again: int  # blocks that were sent to a player alone though it had them
+    overheard: int  # blocks that it had and got with a group in which others lacked them
 
     def __str__(self) -> str:
-        return f"{'whole' if self.whole else 'NOT WHOLE'}, upload {self.upload:.2f}, {self.again} blocks again"
+        whole = "whole" if self.whole else "NOT WHOLE"
+        return f"{whole}, upload {self.upload:.2f}, {self.again} blocks again, {self.overheard} overheard"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,7 +88,7 @@ async def survive(
             said = [*await scene.victim.rest(), *await scene.crowd.rest()]
         fetched = [line for line in said if line["event"] == "fetched"]
         whole = len(fetched) == len(players) and all(made.whole(player) for player in players)
-        done = Survived(whole=whole, upload=made.figures.bytes / film.size, again=_again(fetched))
+        done = Survived(whole=whole, upload=made.figures.bytes / film.size, **_counts(fetched))
     await asyncio.to_thread(shutil.rmtree, folder)
     return done
 
@@ -105,5 +107,5 @@ async def _on(made: Rig) -> Any:
         await scene.crowd.kill()
 
 
-def _again(fetched: Sequence[Mapping[str, Any]]) -> int:
-    return sum(line["blocks"] - line["written"] for line in fetched)
+def _counts(fetched: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return {key: sum(line[key] for line in fetched) for key in ("again", "overheard")}

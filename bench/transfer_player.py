@@ -24,7 +24,7 @@ from plugins.videotron.player.fetching import Fetching
 from plugins.videotron.player.reporting import Reporting
 from plugins.videotron.player.settings import BrokerSettings
 from plugins.videotron.player.store import Store
-from plugins.videotron.protocol import File, Report, Topics, WireError, decode_block
+from plugins.videotron.protocol import BlockFlag, File, Report, Topics, WireError, decode_block
 
 
 class Player:
@@ -36,6 +36,9 @@ class Player:
         self._wanted = {one["cid"]: File(**one) for one in job["files"]}
         self.done = asyncio.Event()
         self.blocks = self.lost = self._held = 0
+        self.again = self.overheard = (
+            0  # blocks that it had: sent to it alone, or to the group, where others lacked them
+        )
         self.fetching = Fetching(
             store=Store(Path(player["folder"]), keep_free_bytes=0), boot=random.getrandbits(63), clock=self._clock,
             log=log, on_done=self._came, judge=HubsKey(job["key"]).judge,
@@ -86,18 +89,22 @@ class Player:
         self.reporting.wake()
 
     async def _take_block(self, cid: str, payload: bytes) -> None:
-        if not decode_block(payload).is_flush:
+        block, written = decode_block(payload), self.fetching.written
+        if not block.is_flush:
             self.blocks += 1
             if self._random.random() < self._loss:
                 self.lost += 1
                 return
         await self.fetching.take_block(cid, payload)
+        if not block.is_flush and self.fetching.written == written:
+            self.again += bool(block.flags & BlockFlag.UNICAST)
+            self.overheard += bool(block.flags & BlockFlag.GROUP)
 
     def _came(self, report: Report, sha256: str) -> None:
         self.reporting.done(sha256, report)
         _say(
             event="fetched", player=self.name, sha256=sha256, at=time.monotonic(), blocks=self.blocks, lost=self.lost,
-            written=self.fetching.written, held=self._held,
+            again=self.again, overheard=self.overheard, held=self._held,
         )  # fmt: skip
         if not self.fetching.wanted:
             self.done.set()

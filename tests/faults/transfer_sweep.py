@@ -16,7 +16,7 @@ BLOCK_BYTES = 16384
 TAKES_S = 3.0
 MOMENTS = (0.1, 0.3, 0.5, 0.7, 0.9)
 SHORT_MOMENTS = (0.5,)
-ON_THE_WAY = 16  # blocks that the dead one had sent, or not acknowledged, may come to each of four players again
+ON_THE_WAY = 16  # blocks that the dead one had sent may come to a player again
 
 
 def main(short: bool = False) -> Row:
@@ -31,5 +31,5 @@ def _sweep(moments: tuple[float, ...]) -> Iterator[Judged]:
             for at in moments:
                 folder = Path(scratch) / f"{name}-{at}"
                 done = asyncio.run(survive(folder, film, name, at=at, block_bytes=BLOCK_BYTES, takes_s=TAKES_S))
-                again = done.again > 4 * ON_THE_WAY
+                again = done.again > ON_THE_WAY
                 yield Judged(lost=not done.whole, doubled=again, why=f"{name} killed at {at:.0%}: {done}")
