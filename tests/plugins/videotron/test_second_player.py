@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 sys.path.append(str(HERE))
 
 from second_player import documents, schedule, wire  # noqa: E402
-from second_player.enrolling import Code, read_credential
+from second_player.enrolling import Code, read_credential  # noqa: E402
 from second_player.trust import Trust  # noqa: E402
 
 VERDICTS = json.loads((HERE / "vectors/verdicts.json").read_text())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -61,13 +61,25 @@ def maybe(form: Form) -> Form:
     return lambda value: None if value is None else form(value)
 
 
+@dataclass(frozen=True, slots=True)
+class Optional:
+    """A key that may be left out: then it is as if it had this value."""
+
+    form: Form
+    value: Any
+
+    def __call__(self, value: Any) -> Any:
+        return self.form(value)
+
+
 def fields(**forms: Form) -> Form:
     """An object with these keys; further ones are ignored."""
+    without = {key: form.value for key, form in forms.items() if isinstance(form, Optional)}
 
     def read(value: Any) -> dict[str, Any]:
-        if not isinstance(value, dict) or not forms.keys() <= value.keys():
+        if not isinstance(value, dict) or not forms.keys() <= value.keys() | without.keys():
             raise malformed(value)
-        return {key: form(value[key]) for key, form in forms.items()}
+        return {key: form((without | value)[key]) for key, form in forms.items()}
 
     return read
 
@@ -83,7 +95,7 @@ def time(value: Any) -> datetime:
 
 
 def number(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
+    if type(value) not in (int, float) or not 0 <= value <= 86400:
         raise malformed(value)
     return float(value)
 
@@ -109,40 +121,44 @@ def binary(length: int) -> Form:
 
 
 NAME, HEX16, HEX32, HEX64 = (text(64, f"[{p}") for p in ("a-z0-9-]{1,40}", "0-9a-f]{16}", "0-9a-f]{32}", "0-9a-f]{64}"))
-POSITIVE, SITE = integer(1), {"site": NAME}
+POSITIVE, SITE, SIDE = integer(1), {"site": NAME}, integer(1, 16384)
+SIZE = integer(1, 2**34)  # 16384 blocks of a MiB
 HOUR = text(5, r"([01]\d|2[0-3]):[0-5]\d")
 FILM = {
-    "cid": HEX32, "sha256": HEX64, "size": POSITIVE, "seconds": number, "fetch_after": maybe(time),
+    "cid": HEX32, "sha256": HEX64, "size": SIZE, "seconds": number, "fetch_after": Optional(maybe(time), None),
     "item": text(40, "[A-Za-z0-9-]+"), "title": text(300),
 }  # fmt: skip
-NAMED = fields(**FILM, name=text(300))
+NAMED = fields(**FILM, name=Optional(text(40, "[a-z0-9-]*"), ""))
 ITEM = fields(
-    **FILM, start=time, end=time, days=some(integer(1, 7), 7), dayparts=some(fields(start=HOUR, end=HOUR), 2000),
-    priority=one_of("urgent", "normal"), share=integer(1, 20), classification=text(10_000), approval=text(10_000),
-    fresh_s=integer(),
+    **FILM, start=time, end=time, days=Optional(some(integer(1, 7), 7), []),
+    dayparts=Optional(some(fields(start=HOUR, end=HOUR), 24), []),
+    priority=Optional(one_of("urgent", "normal"), "normal"), share=Optional(integer(1, 20), 1),
+    classification=Optional(text(40), ""), approval=Optional(text(200), ""), fresh_s=POSITIVE,
 )  # fmt: skip
 ROLE = fields(threshold=POSITIVE, keys=some(binary(32), 10, 1))
+SCREEN = fields(width=SIDE, height=SIDE, zone=Optional(zone, "Asia/Makassar"))
 SIGNED = {**SITE, "keyset": POSITIVE, "epoch": POSITIVE, "issued": time, "aud": NAME}
 
 FORMS = {
     "siarhub.keyset.v1": fields(
         **SITE, version=POSITIVE, epoch=POSITIVE, issued=time, expires=time, root=ROLE, online=ROLE
     ),
-    "siarhub.keychain.v1": fields(keysets=some(text(1_000_000), 40, 1)),
+    "siarhub.keychain.v1": fields(keysets=some(text(20_000), 40, 1)),
     "siarhub.hub.v1": fields(**SITE, online=one_of(True, False), run=HEX16, now=time),
     "siarhub.manifest.v1": fields(
-        **SIGNED, seq=POSITIVE, expires=time, screen=fields(width=POSITIVE, height=POSITIVE, zone=zone),
-        items=some(ITEM, 1000), standby=some(NAMED, 100), fallback=maybe(NAMED),
+        **SIGNED, seq=POSITIVE, expires=time, screen=SCREEN, items=some(ITEM, 1000),
+        standby=Optional(some(NAMED, 100), []), fallback=Optional(maybe(NAMED), None),
+        fetch_kbps=Optional(integer(0, 10_000_000), 0),
     ),
     "siarhub.override.v1": fields(
         **SIGNED, counter=POSITIVE, until=maybe(time), mode=one_of("none", "emergency", "blackout"),
-        films=some(NAMED, 20),
+        films=Optional(some(NAMED, 20), []),
     ),
     "siarhub.command.v1": fields(
-        **SITE, aud=NAME, epoch=POSITIVE, counter=POSITIVE, issued=time, expires=time, name=text(100)
+        **SITE, aud=NAME, epoch=POSITIVE, counter=POSITIVE, issued=time, expires=time, name=one_of("screenshot")
     ),
     "siarhub.blocks.v1": fields(
-        **SITE, cid=HEX32, sha256=HEX64, size=POSITIVE, block_bytes=integer(1024, 1048576), n=integer(1, 16384),
+        **SITE, cid=HEX32, sha256=HEX64, size=SIZE, block_bytes=integer(1024, 1048576), n=integer(1, 16384),
         hashes=text(1_000_000),
     ),
     "siarhub.proof-ack.v1": fields(**SITE, player=NAME, chain=HEX16, seq=integer(), hash=HEX64),

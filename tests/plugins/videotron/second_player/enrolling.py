@@ -25,12 +25,12 @@ from . import documents, wire
 SALT, ALPHABET = b"siarhub.enrol.v1", "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 ASK_EVERY_S, MOST_BYTES = 5, 262_144
 
-SIZE = documents.maybe(documents.fields(width=documents.POSITIVE, height=documents.POSITIVE))
+SIZE = documents.fields(width=documents.SIDE, height=documents.SIDE)
 BROKER = documents.fields(
-    host=documents.text(253), port=documents.integer(1, 65535), ca=documents.maybe(documents.text(100_000))
+    host=documents.text(253), port=documents.integer(1, 65535), ca=documents.maybe(documents.text(65_536))
 )
 CREDENTIAL = documents.fields(
-    player=documents.NAME, password=documents.text(1000), site=documents.NAME, keychain=documents.text(1_000_000),
+    player=documents.NAME, password=documents.text(200), site=documents.NAME, keychain=documents.text(131_072),
     zone=documents.zone, screen=SIZE, broker=BROKER,
 )  # fmt: skip
 

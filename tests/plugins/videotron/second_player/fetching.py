@@ -1,8 +1,9 @@
-"""Fetching: a report is the request. Knows of one connection; a new one begins anew, from what the disk has."""
+"""Fetching: a report is the request. Each connection begins from what the disk has."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Any, Protocol
 
 from . import wire
@@ -12,15 +13,40 @@ from .films import Fetch, Film, Films
 class Link(Protocol):
     def subscribe(self, topic: str, qos: int) -> object: ...
     def unsubscribe(self, topic: str) -> object: ...
-    def publish(self, topic: str, payload: bytes, qos: int, retain: bool = False) -> object: ...
+    def publish(self, topic: str, payload: bytes, qos: int) -> Any: ...
 
 
 class Fetching:
-    def __init__(self, films: Films, link: Link, *, ns: str, pid: str, boot: int) -> None:
-        self._films, self._link, self._ns, self._pid, self._boot = films, link, ns, pid, boot
+    def __init__(self, films: Films, *, ns: str, pid: str, boot: int) -> None:
+        self._films, self._ns, self._pid, self._boot = films, ns, pid, boot
+        self._link: Any = None
         self._asked: dict[str, Film] = {}
         self._fetches: dict[str, Fetch] = {}
+        self._done: dict[str, tuple[bytes, Any]] = {}  # reports that the broker may not have
+        self._lately: deque[tuple[float, int]] = deque(maxlen=5000)  # when which bytes came
         self.received = 0  # bytes
+
+    def connected(self, link: Link) -> None:
+        self._link = link
+        for cid, (frame, said) in list(self._done.items()):
+            if not said.is_published():
+                self._say(cid, frame, done=True)
+
+    def lost(self) -> None:
+        """The connection is gone: everything is asked for again in the next one."""
+        self._link = None
+        self._asked.clear()
+        self._fetches.clear()
+
+    def begin_anew(self) -> None:
+        """The hub started anew: its streams count from somewhere else, and it knows nothing of what was reported."""
+        for fetch in self._fetches.values():
+            fetch.group = fetch.unicast = 0
+        self.report(all_=True)
+
+    def received_per_s(self) -> int:
+        since = time.monotonic() - 30
+        return sum(size for at, size in self._lately if at >= since) // 30
 
     def want(self, films: list[Film]) -> None:
         """These are to be fetched, and no others."""
@@ -58,6 +84,7 @@ class Fetching:
         if block.index == wire.FLUSH:
             return True in [self._report_or_finish(fetch) for fetch in meant if fetch.waits()]
         self.received += len(block.data)
+        self._lately.append((time.monotonic(), len(block.data)))
         return self._write(block, meant)
 
     def _write(self, block: wire.Block, meant: list[Fetch]) -> bool:
@@ -88,9 +115,14 @@ class Fetching:
         flags = wire.DONE if whole else wire.IN_GROUP
         numbers = {"group": fetch.group, "unicast": fetch.unicast, "boot": self._boot}
         frame = wire.report(flags, have=fetch.have, **numbers)
-        self._link.publish(f"{self._ns}/r/{cid}/{self._pid}", frame, 1 if whole else 0)
+        self._say(cid, frame, done=whole)
         fetch.unreported, fetch.reported_at, fetch.block_at = 0, time.monotonic(), float("inf")
         return whole
+
+    def _say(self, cid: str, frame: bytes, *, done: bool) -> None:
+        said = self._link.publish(f"{self._ns}/r/{cid}/{self._pid}", frame, 1 if done else 0)
+        if done:
+            self._done[cid] = (frame, said)
 
     def _leave(self, cid: str) -> None:
         for which in ("m", "b"):

@@ -10,6 +10,7 @@ import shutil
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,12 +22,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from . import documents, wire
+from . import wire
+from .deciding import missing, named, plan
 from .fetching import Fetching
-from .films import Film, Films
+from .films import Films
 from .proofs import Proofs
-from .schedule import Place, loop
-from .screen import HEIGHT, PICTURE, WIDTH, Plan, Screen
+from .screen import HEIGHT, PICTURE, WIDTH, Screen
 from .telling import Rejections, States
 from .trust import Clock, Trust, write_durably
 
@@ -61,7 +62,9 @@ class Player:
         self._rejections, self._run = Rejections(), ""
         self._states = States(lambda: self._say_state(online=True), lambda: self._state(online=True))
         self._client: mqtt.Client | None = None
-        self._fetching: Fetching | None = None
+        names = {"ns": settings.ns, "pid": settings.pid}
+        self._fetching = Fetching(self.films, **names, boot=self._boot)
+        self._acks: deque[tuple[float, mqtt.MQTTMessage]] = deque()
         self._retry_at, self._pause, self._hub_news_at = 0.0, 0.5, float("inf")
         self._proofs_at, self._fetch_at = float("-inf"), float("-inf")
         self._shot_for, self._shot_at = 0, float("-inf")
@@ -92,7 +95,8 @@ class Player:
     def _connect(self) -> None:
         settings, properties = self.settings, Properties(PacketTypes.CONNECT)
         properties.ReceiveMaximum, properties.SessionExpiryInterval = settings.receive_maximum, 60
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=settings.pid, protocol=mqtt.MQTTv5)
+        versions = {"callback_api_version": mqtt.CallbackAPIVersion.VERSION2, "protocol": mqtt.MQTTv5}
+        client = mqtt.Client(**versions, client_id=settings.pid, manual_ack=True)
         client.connect_timeout = 2
         client.username_pw_set(settings.pid, settings.password)
         if settings.ca:
@@ -109,7 +113,8 @@ class Player:
             self._lose()
 
     def _lose(self) -> None:
-        self._client = self._fetching = None
+        self._client = None
+        self._fetching.lost()
         self._retry_at = time.monotonic() + self._pause * random.uniform(0.5, 1.5)
         self._pause = min(2 * self._pause, 30)
 
@@ -119,8 +124,8 @@ class Player:
         mine = f"{self.settings.ns}/p/{self.settings.pid}"
         topics = [(f"{self.settings.ns}/keys", 1), (f"{self.settings.ns}/hub", 1)]
         client.subscribe([*topics, (f"{mine}/want", 0), (f"{mine}/now", 0), (f"{mine}/c", 0), (f"{mine}/b", 1)])
-        names = {"ns": self.settings.ns, "pid": self.settings.pid}
-        self._fetching = Fetching(self.films, client, **names, boot=self._boot)
+        self._fetching.connected(client)
+        self._acks.clear()
         self._pause, self._proofs_at, self._fetch_at = 0.5, float("-inf"), float("-inf")
         self._states.step(time.monotonic(), now=True)
 
@@ -132,12 +137,21 @@ class Player:
     # -- what comes
 
     def _came(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        if not message.payload:
-            return  # a retained message that was cleared changes nothing
         try:
-            self._take(message.topic[len(self.settings.ns) + 1 :].split("/"), message.payload)
+            if message.payload:  # else a retained message was cleared, which changes nothing
+                self._take(message.topic[len(self.settings.ns) + 1 :].split("/"), message.payload)
         except wire.Refused as refused:
             self._rejections.count(refused, self.trust.now())
+        kbps = (self.trust.manifest or {}).get("fetch_kbps", 0)
+        pause = len(message.payload) * 8 / (kbps * 1000) if kbps and message.topic.endswith("/b") else 0
+        before = self._acks[-1][0] if self._acks else 0
+        self._acks.append((max(time.monotonic(), before) + pause, message))
+
+    def _acknowledge(self, monotonic: float) -> None:
+        """In the order in which they came, and no faster than the manifest allows: the broker holds back the rest."""
+        while self._client and self._acks and self._acks[0][0] <= monotonic:
+            _, message = self._acks.popleft()
+            self._client.ack(message.mid, message.qos)
 
     def _take(self, topic: list[str], raw: bytes) -> None:
         match topic:
@@ -151,11 +165,11 @@ class Player:
                 self._follow(self.trust.judge_override(raw))
             case ["p", self.settings.pid, "c"]:
                 self._take_order(raw)
-            case ["p", self.settings.pid, "b"] if self._fetching:
+            case ["p", self.settings.pid, "b"]:
                 self._state_if(self._fetching.take(raw, None))
-            case ["c", cid, "b"] if self._fetching:
+            case ["c", cid, "b"]:
                 self._state_if(self._fetching.take(raw, cid))
-            case ["c", cid, "m"] if self._fetching and (film := self._fetching.film(cid)):
+            case ["c", cid, "m"] if film := self._fetching.film(cid):
                 self._state_if(self._fetching.begin(cid, self.trust.judge_blocks(raw, film)))
 
     def _hear_hub(self, said: dict[str, Any]) -> None:
@@ -164,7 +178,7 @@ class Player:
 
     def _follow(self, news: dict[str, Any] | None) -> None:
         if news:
-            self.films.forget_all_but({film["cid"] for film in self._named()})
+            self.films.forget_all_but({film["cid"] for film in named(self.trust)})
             self._fetch_at = float("-inf")
 
     def _take_order(self, raw: bytes) -> None:
@@ -184,52 +198,23 @@ class Player:
     # -- what is due
 
     def _step(self, monotonic: float) -> None:
-        plan, mark = self._plan(), self._followed()
+        shown, mark = plan(self.trust, self.films), self._followed()
         now, clock = self.trust.now(), self.settings.clock()
-        self.screen.step(plan, monotonic=monotonic, now=now, behind=clock < now, manifest=mark)
-        if self._fetching is None:
+        self.screen.step(shown, monotonic=monotonic, now=now, behind=clock < now, manifest=mark)
+        if self._client is None or not self._client.is_connected():
             return
+        self._acknowledge(monotonic)
         if monotonic >= self._hub_news_at:
             self._hub_news_at, self._proofs_at = float("inf"), float("-inf")
-            self._fetching.report(all_=True)
+            self._fetching.begin_anew()
             self._states.step(monotonic, now=True)
         if monotonic >= self._fetch_at + 1:
             self._fetch_at = monotonic
-            self._fetching.want(self._missing())
+            self._fetching.want(missing(self.trust, self.films))
         self._fetching.report()
         self._states.step(monotonic)
         self._prove(monotonic)
         self._show_shot(monotonic)
-
-    def _plan(self) -> Plan:
-        """What counts at this moment: a person's order, else the schedule, else the fallback."""
-        order, manifest, now = self.trust.override, self.trust.manifest, self.trust.now()
-        if order and order["mode"] == "blackout":
-            return Plan(shows="blackout", places=())
-        if order:
-            films = [(n, film) for n, film in enumerate(order["films"], 1) if self.films.holds(film)]
-            places = [Place(key=f"order/{order['counter']}/{n}", film=film) for n, film in films]
-            if places:
-                return Plan(shows="emergency", places=tuple(places))
-        if manifest:
-            ends = min(manifest["expires"], self.trust.keyset["expires"])
-            if found := loop(manifest | {"expires": ends}, now, self.films.holds).places:
-                return Plan(shows="items", places=found)
-            film = manifest["fallback"]
-            if film and now < ends and self.films.holds(film):
-                return Plan(shows="fallback", places=(Place(key="fallback", film=film),))
-        return Plan(shows="fallback", places=())
-
-    def _named(self) -> list[Film]:
-        return [film for one in (self.trust.override, self.trust.manifest) if one for film in documents.films_of(one)]
-
-    def _missing(self) -> list[Film]:
-        """What is to be fetched now: the films of an emergency before all others."""
-        urgent = documents.films_of(self.trust.override or {})
-        lacking = [film for film in urgent if not self.films.holds(film)]
-        now = self.trust.now()
-        later = [film for film in self._named() if not self.films.holds(film)]
-        return lacking or [film for film in later if film["fetch_after"] is None or film["fetch_after"] <= now]
 
     def _prove(self, monotonic: float) -> None:
         if monotonic >= self._proofs_at + 10 and (batch := self.proofs.batch(self.settings.pid)):
@@ -275,7 +260,6 @@ class Player:
         kept, keyset, (epoch, seq) = self.trust.kept, self.trust.keyset, self._followed()
         orders = {key: getattr(kept, key) for key in ("override", "command")}
         counters = {key: one.number if one.epoch == keyset["epoch"] else 0 for key, one in orders.items()}
-        received = self._fetching.received if self._fetching else 0
         return {
             "player": self.settings.pid, "online": online, "software": "second-player 1",
             "boot": f"{self._boot:016x}", "boots": self._boots, "n": self._n,
@@ -283,7 +267,7 @@ class Player:
             "shows": self.screen.shows, "playing": self._playing(), "holds": self.films.cids[:2000],
             "mpv": "playing" if self.screen.playing else "idle",
             "free_bytes": shutil.disk_usage(self.settings.folder).free,
-            "received_bytes": received, "received_bytes_per_s": 0,
+            "received_bytes": self._fetching.received, "received_bytes_per_s": self._fetching.received_per_s(),
             "clock": _said(self.settings.clock()), "time": _said(self.trust.now()),
             "chain": self.proofs.chain, "proof_seq": self.proofs.seq, "proofs_waiting": self.proofs.waiting,
             "machine": MACHINE, "problems": self._problems(), "rejections": self._rejections.told(),

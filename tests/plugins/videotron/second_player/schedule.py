@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 Film = dict[str, Any]
 Span = tuple[datetime, datetime]
+TEN_YEARS_S = 3660 * 86400  # beyond that, the calendar would end first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +29,13 @@ class Loop:
 def loop(manifest: dict[str, Any], now: datetime, holds: Callable[[Film], bool]) -> Loop:
     zone, shown, borders = manifest["screen"]["zone"], [], {manifest["expires"]}
     for name, film in _named(manifest["items"]):
-        fresh = manifest["issued"] + timedelta(seconds=film["fresh_s"])
+        last = min(
+            film["end"], manifest["expires"], manifest["issued"] + timedelta(seconds=min(film["fresh_s"], TEN_YEARS_S))
+        )
         spans = list(_spans(film, now, zone))
-        borders |= {film["start"], film["end"], fresh, *(border for span in spans for border in span)}
+        borders |= {film["start"], film["end"], last, *(border for span in spans for border in span)}
         in_hours = not (film["days"] or film["dayparts"]) or any(start <= now < end for start, end in spans)
-        if film["start"] <= now < min(film["end"], fresh, manifest["expires"]) and in_hours and holds(film):
+        if film["start"] <= now < last and in_hours and holds(film):
             shown.append((name, film))
     return Loop(places=tuple(_round(shown)), until=min((border for border in borders if border > now), default=None))
 
