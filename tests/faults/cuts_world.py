@@ -75,6 +75,7 @@ class World:
     player: Victim
     screen: WatchedScreen
     record: Record
+    loop: asyncio.AbstractEventLoop
     shown: dict[str, bool] = field(default_factory=dict)  # files that mpv had open: whether they were what they should
 
     @property
@@ -115,12 +116,20 @@ class World:
 
     def look(self) -> None:
         """Note each film that an mpv has open."""
+        for film in self.playing():
+            if film not in self.shown:
+                with contextlib.suppress(OSError):
+                    self.shown[film] = sha256_of(Path(film)) == Path(film).stem
+
+    def playing(self) -> Iterator[str]:
+        """The films that an mpv has open."""
         media = str(self.state / "media")
-        for pid in self.mpv_pids():
-            for fd in _open_files(pid):
-                if fd.startswith(media) and fd not in self.shown:
-                    with contextlib.suppress(OSError):
-                        self.shown[fd] = sha256_of(Path(fd)) == Path(fd).stem
+        yield from (file for pid in self.mpv_pids() for file in _open_files(pid) if file.startswith(media))
+
+    def cut_off(self) -> None:
+        """No hub and no broker any more."""
+        self.hub.stop()
+        asyncio.run_coroutine_threadsafe(self.broker.kill(), self.loop).result(10)
 
     @property
     def complete(self) -> bool:
@@ -156,7 +165,13 @@ async def world(folder: Path, screen: WatchedScreen) -> AsyncIterator[World]:
         hub, record = _hub(folder, broker), Record()
         record.keys = dict(begin((folder / "player" / "keychain.json").read_bytes()).online)
         made = World(
-            folder=folder, broker=broker, hub=hub, player=_player(folder, broker), screen=screen, record=record
+            loop=asyncio.get_running_loop(),
+            folder=folder,
+            broker=broker,
+            hub=hub,
+            player=_player(folder, broker),
+            screen=screen,
+            record=record,
         )
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(_watch(broker, record))
@@ -187,9 +202,10 @@ async def _watch(broker: LocalBroker, record: Record) -> None:
     ) as client:
         for topic in (topics.manifest(SCREEN), topics.override(SCREEN), topics.state(SCREEN)):
             await client.subscribe(topic, qos=1)
-        async for message in client.messages:
-            kind, _, _ = topics.parse(str(message.topic))
-            record.take(kind, bytes(message.payload))
+        with contextlib.suppress(aiomqtt.MqttError):  # at the end there is no broker
+            async for message in client.messages:
+                kind, _, _ = topics.parse(str(message.topic))
+                record.take(kind, bytes(message.payload))
 
 
 def _hub(folder: Path, broker: LocalBroker) -> Victim:
@@ -220,6 +236,22 @@ def _player(folder: Path, broker: LocalBroker) -> Victim:
     }  # fmt: skip
     config = write_config(folder / "player.toml", tables)
     return Victim(("siarhub-player", "run", "--config", str(config)), folder / "player.log")
+
+
+@contextlib.contextmanager
+def dead_clock() -> Iterator[str]:
+    """What is started now begins in 1970, where libfaketime is installed; the text says whether it is."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if library is None:
+        yield "clock right (apt-get install faketime for one that is not)"
+        return
+    facts = {"LD_PRELOAD": str(library), "FAKETIME": "@1970-01-02 00:00:00", "DONT_FAKE_MONOTONIC": "1"}
+    os.environ.update(facts)
+    try:
+        yield "clock in 1970"
+    finally:
+        for name in facts:
+            del os.environ[name]
 
 
 def _tasks(pid: int) -> list[Path]:

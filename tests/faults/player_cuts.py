@@ -28,7 +28,7 @@ from plugins.videotron.player.trusted import Limits, Trusted
 from plugins.videotron.protocol import ProofEntry, ProofOfPlay, WireError, decode
 from plugins.videotron.protocol.schedule import stale_at
 from tests.faults import strace
-from tests.faults.cuts_world import SCREEN, SIZE, World, world
+from tests.faults.cuts_world import SCREEN, SIZE, World, dead_clock, world
 from tests.faults.power_cut import Disk, Loss, tracing
 from tests.faults.row import Judged, Row, row_of
 from tests.faults.watched_screen import watched_screen
@@ -53,8 +53,8 @@ class Fault(StrEnum):
 
 
 CYCLE = (
-    Fault.AGENT, Fault.POWER, Fault.MPV, Fault.BOTH, Fault.CALL, Fault.POWER, Fault.FROZEN, Fault.AGENT, Fault.POWER,
-    Fault.MPV, Fault.BOTH, Fault.POWER, Fault.MPV, Fault.AGENT, Fault.POWER, Fault.MPV, Fault.CALL,
+    Fault.POWER, Fault.AGENT, Fault.POWER, Fault.MPV, Fault.CALL, Fault.POWER, Fault.BOTH, Fault.FROZEN, Fault.MPV,
+    Fault.POWER, Fault.AGENT, Fault.MPV, Fault.POWER, Fault.BOTH, Fault.AGENT, Fault.POWER, Fault.MPV, Fault.CALL,
 )  # fmt: skip
 
 
@@ -84,6 +84,7 @@ class Cuts:
         self._traced: tuple[Disk, Path] | None = None
         self._black: dict[Fault, list[float]] = collections.defaultdict(list)
         self._back: dict[Fault, list[float]] = collections.defaultdict(list)
+        self._stirred = 0
         self._states = 0  # of disks after a power cut, looked at
 
     def run(self, count: int) -> Iterator[Judged]:
@@ -94,23 +95,30 @@ class Cuts:
             raise RuntimeError(f"nothing is shown: {self._world.player.words()} {self._world.hub.words()}")
         for number, fault in enumerate(faults):
             after = faults[number + 1] if number + 1 < count else Fault.MPV
-            self._stir(number)
+            if fault is Fault.POWER or number % 10 == 3:
+                self._stir(number)
             self._world.until(lambda: False, self._chance.uniform(0.1, 2.0))
             problems = list(self._strike(fault, after))
             yield Judged(damaged=bool(problems), why=f"{number} {fault}: {'; '.join(problems)}")
         yield from self._settle()
+        yield from self._boot_alone()
         self._tell()
 
     # --- what goes on meanwhile
 
     def _stir(self, number: int) -> None:
-        """Something new now and then, so that every fault may meet any work."""
-        if number % 12 == 3:
-            self._drop(number)
-        elif number % 12 == 7:
-            self._order("emergency", self._world.items()[0]["number"], "--why", "sweep")
-        elif number % 12 == 10:
-            self._order("clear", "--why", "sweep")
+        """Something new, so that the fault may meet any of the work with it: a film, an emergency, its end."""
+        record = self._world.record
+        before = record.newest, record.newest_override
+        match self._stirred % 3:
+            case 0:
+                self._drop(number + 1)
+            case 1:
+                self._order("emergency", self._world.items()[0]["number"], "--why", "sweep")
+            case 2:
+                self._order("clear", "--why", "sweep")
+        self._stirred += 1
+        self._world.until(lambda: (record.newest, record.newest_override) != before, 10)
 
     def _drop(self, number: int) -> None:
         picture = f"color={COLOURS[number % len(COLOURS)]}"
@@ -221,6 +229,22 @@ class Cuts:
             disk.cut(target, loss, self._chance)
             if less := _less_than(target, version, override, proofs):
                 yield f"after {loss}: {less}"
+
+    def _boot_alone(self) -> Iterator[Judged]:
+        """No hub, no broker, and (where libfaketime is installed) a clock that stands in 1970."""
+        made = self._world
+        made.player.kill()
+        made.cut_off()
+        made.until(lambda: made.screen.looks[-1][1], 5)
+        with dead_clock() as what:
+            at = time.monotonic()
+            made.player.start()
+            came = made.until(lambda: (made.screen.back_at(at) or at) > at, BACK_WITHIN_S)
+            took = (made.screen.back_at(at) or at) - at
+            playing = made.until(lambda: any(made.playing()), BACK_WITHIN_S)
+            made.player.kill()
+        _say(f"start without network, {what}: picture after {took:.1f} s")
+        yield Judged(damaged=not (came and playing), why=f"start without network, {what}: {made.player.words(600)}")
 
     # --- the end
 
