@@ -8,7 +8,7 @@ from datetime import timedelta
 from hub.api import Clock, Log
 from plugins.videotron.broker import Disconnected, Link
 from plugins.videotron.keyring import Keyring
-from plugins.videotron.protocol import Command, CommandName, Topics, encode_signed
+from plugins.videotron.protocol import MAX_SAFE_INTEGER, Command, CommandName, Topics, encode_signed
 from plugins.videotron.roster import Roster
 
 VALID = timedelta(minutes=10)  # by the player's clock, which may be somewhat ahead
@@ -58,4 +58,5 @@ class Commander:
         """Above all before, also those of a hub that lost what it knew: the milliseconds since 1970 at least."""
         state = self._roster.state(player)
         done = state.command if state else 0
-        return max(self.sent.get(player, 0) + 1, done + 1, int(self._clock.now().timestamp() * 1000))
+        above = max(self.sent.get(player, 0) + 1, done + 1, int(self._clock.now().timestamp() * 1000))
+        return min(above, MAX_SAFE_INTEGER)  # a player that says it has come to the end cannot be asked any more

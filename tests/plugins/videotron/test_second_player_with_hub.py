@@ -21,7 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hub.api import CurrentDelivery, Delivery, DeliveryState, HealthState, Order, Outcome, Played, VideoProfile, Want
 from hub.testing import make_asset, make_item, make_rendition
+from plugins.videotron import keyring
 from plugins.videotron.ceremony import rotate
+from plugins.videotron.protocol import Command, CommandName, encode_signed
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -233,15 +235,23 @@ async def test_refuses_what_a_hostile_broker_brings_and_says_so(second):
 
 
 async def test_follows_new_keys_after_a_theft_and_counts_anew(second):
-    station = second.station
+    station, now = second.station, datetime.now(UTC)
     await station.deliver(film(3), screens=("gate-1",))
     await second.until(lambda: second.shows("items"))
-
+    told = {"site": "an-office", "aud": "gate-1", "epoch": 1, "issued": now, "expires": now + timedelta(minutes=1)}
+    thief = Command(counter=2**53 - 1, name=CommandName.SCREENSHOT, **told)
     keys = station.plugin._context.state_dir / "keys"
+    stolen = keyring.load(keys, now=now).online
+    await second.forge(encode_signed(thief, stolen), "p", "gate-1", "c")
+    await second.until(lambda: second.state.command == 2**53 - 1)
+    await station.exchange.commander.ask_for_screenshot("gate-1")  # there is no number left above the thief's
+    await second.until(lambda: "replayed" in second.refused())
+
     await asyncio.to_thread(rotate, keys, now=datetime.now(UTC), stolen=True)
     station.exchange.wake()
 
     await second.until(lambda: (second.state.keyset, second.state.epoch) == (2, 2) and second.shows("items"))
+    assert second.state.command == 0
 
 
 async def test_outlives_the_broker_and_says_goodbye(second):

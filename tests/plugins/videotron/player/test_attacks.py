@@ -191,6 +191,11 @@ async def test_key_compromise(hub: Any, films: Any, start_agent: Any, settings: 
     async with start_agent() as agent:
         await hub.manifest(7, films["red"].entry(FIRST), issued=datetime.now(UTC))
         await hub.until(lambda: hub.shows(FIRST))
+        now, last = datetime.now(UTC), 2**53 - 1
+        facts = {"site": SITE, "aud": PLAYER, "epoch": 1, "issued": now, "expires": now + timedelta(minutes=1)}
+        command = Command(counter=last, name=CommandName.SCREENSHOT, **facts)
+        await hub.client.publish(hub.topics.control(PLAYER), hub.signed(command))
+        await hub.until(lambda: hub.last().command == last)
 
         rotate(keys, now=datetime.now(UTC), stolen=True)
         new: Keyring = load(keys, now=datetime.now(UTC))
@@ -205,6 +210,7 @@ async def test_key_compromise(hub: Any, films: Any, start_agent: Any, settings: 
         await hub.manifest(1, films["red"].entry(FIRST), issued=datetime.now(UTC))
         await hub.until(lambda: hub.shows(FIRST) and hub.last().epoch == 2)
         assert agent.trusted.version == (2, 1)
+        assert hub.last().command == 0
 
 
 async def test_keyset_rollback_and_a_keyset_of_nobody(hub: Any, showing: Any, tmp_path: Any) -> None:

@@ -1,8 +1,9 @@
 """A small player for Siar Hub, from docs/protocol.md alone: `python -m second_player SETTINGS.json`.
 
 It is the example for whoever writes another one. Read wire.py (bytes), documents.py (their form), trust.py (what is
-accepted), schedule.py and deciding.py (what is shown), films.py and fetching.py (how files come), proofs.py (what is proven),
-enrolling.py, then player.py. It shows no picture: a film is a timer. It needs Python 3.11, `cryptography`, `paho-mqtt`.
+accepted), schedule.py and deciding.py (what is shown), films.py and fetching.py (how files come), proofs.py (what is
+proven), enrolling.py, then player.py. It shows no picture: a film is a timer. It needs Python 3.11, `cryptography`
+and `paho-mqtt`. It is no player for an office: a spoiled disk ends it.
 
 SETTINGS.json has `folder`, `ns`, and `host`, `port`, `tls` of the broker at which it enrols. Everything else it makes
 or is given: `key` (its private key) and `enrolment` stand in the folder.

@@ -1,4 +1,4 @@
-"""What counts at this moment: a person's order, else the schedule, else the fallback; and what is to be fetched for it."""
+"""What counts at this moment: a person's order, else the schedule, else the fallback; and what is fetched for it."""
 
 from __future__ import annotations
 
