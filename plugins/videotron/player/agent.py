@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -50,6 +50,7 @@ from plugins.videotron.protocol import (
     open_envelope,
 )
 
+DEAD = timedelta(days=1)  # a clock that is so far behind has no battery
 LOOK_AGAIN_S = 5.0  # also after the clock was set
 
 
@@ -129,6 +130,7 @@ class Agent:
             player=player,
             will=(self.topics.state(player), self.speaking.will),
             log=log,
+            clock_is_dead=lambda: self.time.behind > DEAD,
         )
         self.reporting = Reporting(
             player=player,

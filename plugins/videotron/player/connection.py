@@ -26,6 +26,7 @@ LONGEST_BACKOFF_S = 30.0
 WILL_DELAY_S = 30
 GOODBYE_WITHIN_S = 1.0
 BULK_BYTES = 1000  # what is larger counts against a limit
+NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python has no name for
 MOST_WAITING_BYTES = 64 << 20  # more is no hub's: a broker that sends it is out of order
 
 
@@ -41,12 +42,20 @@ class Connection:
     """Publishes and subscribes while there is a broker; says so when there is none."""
 
     def __init__(
-        self, *, settings: BrokerSettings, player: str, will: tuple[str, Callable[[], bytes]], log: Log
+        self,
+        *,
+        settings: BrokerSettings,
+        player: str,
+        will: tuple[str, Callable[[], bytes]],
+        log: Log,
+        clock_is_dead: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`clock_is_dead`: whether the machine's time is known to be far too early for any certificate."""
         self._settings = settings
         self._player = player
         self._will = will
         self._log = log
+        self._clock_is_dead = clock_is_dead
         self._client: aiomqtt.Client | None = None
         self._password = password_of(settings)
         self._subscribed: set[str] = set()
@@ -216,14 +225,20 @@ class Connection:
             keepalive=settings.keepalive_s,
             socket_options=AT_ONCE,
             queue_type=bounded_queue(MOST_WAITING_BYTES),
-            tls_context=_tls(settings.tls) if settings.tls else None,
+            tls_context=tls_context(settings.tls, clock_is_dead=self._clock_is_dead()) if settings.tls else None,
             timeout=10,
         )
 
 
-def _tls(settings: TlsSettings) -> ssl.SSLContext:
+def tls_context(settings: TlsSettings, *, clock_is_dead: bool) -> ssl.SSLContext:
+    """To a machine in 1970 no certificate is valid yet: the broker must still show the right one, of any age.
+
+    What the broker brings is believed by its signatures alone. Blocks.
+    """
     context = ssl.create_default_context(cafile=settings.ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if clock_is_dead:
+        context.verify_flags |= NO_CHECK_TIME
     if settings.cert_file is not None:
         context.load_cert_chain(settings.cert_file, settings.key_file)
     return context

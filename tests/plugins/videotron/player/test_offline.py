@@ -6,10 +6,14 @@ import asyncio
 import contextlib
 import errno
 import os
+import socket
+import ssl
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -17,12 +21,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from plugins.videotron.ceremony import rotate
 from plugins.videotron.keyring import Keyring, load, make
 from plugins.videotron.player import connection
 from plugins.videotron.player.agent import Agent
 from plugins.videotron.player.clips import Clip, Play, Result
+from plugins.videotron.player.settings import TlsSettings
 from plugins.videotron.protocol import Daypart, Mode, Trouble
 
 FIRST, SECOND, THIRD = "IP-2026-11-0001", "IP-2026-11-0002", "IP-2026-11-0003"
@@ -279,6 +289,55 @@ async def test_a_hub_that_signed_far_in_the_future_is_followed_again_after_its_k
     async with start() as agent:
         await hub.until(lambda: hub.shows(SECOND))
         assert agent.time.now() < now + DAY
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """One that counts from tomorrow on, and its key."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(datetime.now(UTC) + DAY).not_valid_after(datetime.now(UTC) + 9 * DAY)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = made.add_extension(here, critical=False).add_extension(x509.BasicConstraints(True, None), critical=True)
+    folder.mkdir()
+    (folder / "c.pem").write_bytes(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    (folder / "k.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return folder / "c.pem", folder / "k.pem"
+
+
+@pytest.fixture
+def tomorrows(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """The certificate, and the port, of a server whose certificate counts from tomorrow on."""
+    pem, secret = certificate(tmp_path / "broker-tls")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, secret)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted, _ = server.accept()
+                    with contextlib.suppress(OSError), context.wrap_socket(accepted, server_side=True) as peer:
+                        peer.recv(1)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield pem, server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_machine_in_1970_finds_its_broker_by_tls_and_nobody_else(tomorrows: tuple[Path, int], tmp_path: Path) -> None:
+    """As if today were too early for the certificate, which to a clock without a battery it is."""
+    own, port = tomorrows
+
+    def shake_hands(ca: Path, *, clock_is_dead: bool) -> None:
+        context = connection.tls_context(TlsSettings(ca_file=ca), clock_is_dead=clock_is_dead)
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            context.wrap_socket(sock, server_hostname="127.0.0.1").close()
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="not yet valid"):
+        shake_hands(own, clock_is_dead=False)
+    shake_hands(own, clock_is_dead=True)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(certificate(tmp_path / "stranger")[0], clock_is_dead=True)
 
 
 # --- disks
