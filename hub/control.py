@@ -63,7 +63,7 @@ class Orders:
     async def run(self) -> None:
         """Listen and carry out, for ever."""
         self._address.unlink(missing_ok=True)  # the daemon's lock is held: nobody else listens there
-        self._doorbell = Doorbell(self._address)
+        self._doorbell = Doorbell(self._address, self._clock.monotonic)
         loop = asyncio.get_running_loop()
         loop.add_reader(self._doorbell, self._answer)
         try:

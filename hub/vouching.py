@@ -14,7 +14,7 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,8 @@ CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 LARGEST_CALL_BYTES = 4096
 AT_A_TIME = 100  # datagrams: who sends without end must not keep the loop from everything else
 CALLS_KEPT = 50  # of one person
+CALL_COUNTS_FOR_S = 30.0  # who orders calls again each second; an older call was kept back by somebody else
+DEALT_WITH_FOR_S = 600.0  # longer than anybody calls for one order
 
 
 class OrderSettings(BaseModel):
@@ -49,6 +51,7 @@ class Call:
     order: int
     digest: str
     uid: int
+    at: float = 0.0  # when it came, monotonic
     behind: int | None = None  # whom sudo names; of interest when root calls, who could say anything
 
     @property
@@ -58,11 +61,17 @@ class Call:
 
 
 class Doorbell:
-    """The socket at which orders are announced. Calls are kept until they are asked for, a few of each person."""
+    """The socket at which orders are announced. A few calls of each person are kept, and count for one order once.
 
-    def __init__(self, address: Path) -> None:
-        """Listen there. Raises: OSError."""
+    A row may be taken out and put in again, or made to wait once more, by any member of the group: without these limits
+    a word that was given once could be used on another day.
+    """
+
+    def __init__(self, address: Path, now: Callable[[], float]) -> None:
+        """Listen there; `now` is monotonic. Raises: OSError."""
+        self._now = now
         self._calls: dict[int, dict[tuple[int, str], Call]] = {}  # by person, then by order and words
+        self._dealt_with: dict[tuple[int, str], float] = {}  # and when
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             # Before anybody can reach it: from the first datagram on, the kernel names each sender.
@@ -86,7 +95,8 @@ class Doorbell:
                 data, ancillary, _, _ = self._socket.recvmsg(LARGEST_CALL_BYTES, socket.CMSG_SPACE(CREDENTIALS.size))
             except BlockingIOError:
                 return
-            if call := _understood(data, ancillary):
+            call = _understood(data, ancillary, self._now())
+            if call and (call.order, call.digest) not in self._dealt_with:
                 calls = self._calls.setdefault(call.uid, {})
                 calls[call.order, call.digest] = call
                 if len(calls) > CALLS_KEPT:
@@ -94,11 +104,14 @@ class Doorbell:
 
     def callers(self, order: Order) -> list[Call]:
         """Who called for this order in exactly these words."""
-        key = order.id, digest_of(order.name, order.args, order.why)
-        return [calls[key] for calls in self._calls.values() if key in calls]
+        key, since = _key_of(order), self._now() - CALL_COUNTS_FOR_S
+        return [calls[key] for calls in self._calls.values() if key in calls and calls[key].at > since]
 
     def forget(self, order: Order) -> None:
-        """It is dealt with."""
+        """It is dealt with: nobody's call for it counts any more."""
+        now = self._now()
+        self._dealt_with = {key: at for key, at in self._dealt_with.items() if now - at < DEALT_WITH_FOR_S}
+        self._dealt_with[_key_of(order)] = now
         for calls in self._calls.values():
             for key in [key for key in calls if key[0] == order.id]:
                 del calls[key]
@@ -156,12 +169,16 @@ def name_of(uid: int) -> str:
         return f"uid {uid}"
 
 
+def _key_of(order: Order) -> tuple[int, str]:
+    return order.id, digest_of(order.name, order.args, order.why)
+
+
 def _behind() -> int | None:
     uid = os.environ.get("SUDO_UID", "")
     return int(uid) if uid.isascii() and uid.isdigit() else None
 
 
-def _understood(data: bytes, ancillary: list[tuple[int, int, bytes]]) -> Call | None:
+def _understood(data: bytes, ancillary: list[tuple[int, int, bytes]], at: float) -> Call | None:
     """None for what names no order: it wakes the daemon all the same."""
     kernel = [
         CREDENTIALS.unpack(content)
@@ -175,4 +192,4 @@ def _understood(data: bytes, ancillary: list[tuple[int, int, bytes]]) -> Call | 
         return None
     if not kernel or type(order) is not int or not isinstance(digest, str) or type(behind) not in (int, type(None)):
         return None
-    return Call(order=order, digest=digest, uid=kernel[0][1], behind=behind)
+    return Call(order=order, digest=digest, uid=kernel[0][1], at=at, behind=behind)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -18,12 +19,13 @@ from typing import Any
 import pytest
 import structlog
 
-from hub import control
+from hub import control, vouching
 from hub.api import Order, OrderGiven, Outcome
 from hub.clock import SystemClock
 from hub.control import Orders, daemon_runs
 from hub.ledger import facts, orders
 from hub.ledger.database import Database
+from hub.ledger.wire import stamp
 from hub.messages import catalogue
 from hub.vouching import digest_of, may_order, needs_voucher, ring
 
@@ -218,6 +220,35 @@ async def test_a_call_that_was_lost_is_made_up_for_by_the_next(desk: Desk) -> No
     assert outcome.done
 
 
+async def test_a_members_word_counts_once_though_somebody_makes_the_row_wait_again(desk: Desk) -> None:
+    digest = digest_of("videotron.clear", {"screens": "gate"}, "banjir")
+    async with desk.open():
+        order = await desk.write("videotron.clear")
+        ring(desk.folder / "control.sock", order, digest)
+        await desk.outcome(order)
+        ring(desk.folder / "control.sock", order, digest)  # the command rings until it has seen the outcome
+        await desk.database.write(_wait_again, order)
+        ring(desk.folder / "control.sock", 0, "")
+        outcome = await desk.outcome(order)
+
+    assert not outcome.done
+    assert len(desk.done) == 1
+
+
+async def test_a_members_word_cannot_be_kept_for_a_later_day(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vouching, "CALL_COUNTS_FOR_S", 0.0)
+    async with desk.open():
+        digest = digest_of("videotron.blackout", {"screens": "gate"}, "banjir")
+        ring(desk.folder / "control.sock", 1, digest)  # of a row that somebody took out at once
+        order = await desk.write("videotron.blackout")
+        ring(desk.folder / "control.sock", 0, "")
+        outcome = await desk.outcome(order)
+
+    assert order == 1
+    assert not outcome.done
+    assert desk.done == []
+
+
 async def test_an_emergency_does_not_wait_behind_a_slow_order(desk: Desk) -> None:
     async with desk.open():
         slow = await desk.write("slow")
@@ -263,6 +294,11 @@ def test_a_supplementary_group_counts(tmp_path: Path) -> None:
     ran = subprocess.run(["unshare", "--mount", "sh", "-c", command], capture_output=True, text=True, timeout=30)
 
     assert ran.stdout.split() == ["True", "False", "False"], ran.stderr
+
+
+def _wait_again(db: sqlite3.Connection, order: int) -> None:
+    """As any member of the group that gives orders can."""
+    db.execute("UPDATE person_order SET done = NULL, given_at = ? WHERE id = ?", (stamp(datetime.now(UTC)), order))
 
 
 def _ring_as(uid: int, folder: Path, order: int) -> None:
