@@ -40,6 +40,7 @@ from plugins.videotron.protocol import (
     encode,
 )
 from plugins.videotron.protocol import trust as judge
+from plugins.videotron.protocol.hours import zone_of
 from plugins.videotron.protocol.trust import Accepted, Trust
 
 KEYCHAIN = "keychain.json"
@@ -243,7 +244,9 @@ class Trusted:
 
     def _manifest_again(self, trust: Trust, payload: bytes) -> Manifest:
         if judge.digest_of(payload) == trust.manifest_digest:
-            return decode(Manifest, payload)  # it was judged when it came
+            manifest = decode(Manifest, payload)  # it was judged when it came
+            zone_of(manifest.screen.zone)  # the machine's zones may have been lost since
+            return manifest
         accepted = self._judged_manifest(trust, payload)
         self._take_up(accepted.trust)
         return accepted.document

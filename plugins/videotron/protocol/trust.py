@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from plugins.videotron.protocol.documents import BlockList, Document, HubState, ProofAck
 from plugins.videotron.protocol.envelope import decode, open_envelope, parse_payload
+from plugins.videotron.protocol.hours import zone_of
 from plugins.videotron.protocol.keychains import first_keyset, next_keyset, public_keys
 from plugins.videotron.protocol.manifests import Command, File, Keychain, Keyset, Manifest, Override
 from plugins.videotron.protocol.reasons import Attack
@@ -90,6 +91,7 @@ def judge_manifest(
     """The manifest to follow. `now` is the player's time, never before its floor. Raises: WireError, Refused."""
     _keyset_in_force(trust, now)
     manifest = _signed(Manifest, data, trust)
+    zone_of(manifest.screen.zone)  # taken with one that is not known here, it would end the player at each start
     _for_us(trust, manifest.site, manifest.aud, player)
     _of_this_epoch(trust, manifest.epoch, manifest.keyset)
     new = _not_older(trust.manifest, trust.manifest_digest, (manifest.epoch, manifest.seq), data, "manifest")

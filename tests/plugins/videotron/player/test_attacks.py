@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from plugins.videotron.ceremony import rotate
-from plugins.videotron.keyring import Keyring, load, make
+from plugins.videotron.keys.ceremony import rotate
+from plugins.videotron.keys.keyring import Keyring, load, make
 from plugins.videotron.protocol import (
     Command,
     CommandName,
@@ -109,6 +109,17 @@ async def test_endless_data(hub: Any, showing: Any) -> None:
     await hub.say(hub.topics.manifest(PLAYER), b'{"v":1,"payload":"' + b"[" * 1_040_000)
 
     await hub.until(lambda: "too large" in refused(hub))
+
+
+async def test_a_zone_that_is_not_known_here_is_no_manifest(hub: Any, films: Any, showing: Any) -> None:
+    """Signed by the hub, whose zones are newer than this machine's: taken, it would end the player at each start."""
+    good = hub.manifest_of(8, films["red"].entry(FIRST))
+    screen = good.screen.model_copy(update={"zone": "Mars/Olympus"})
+
+    await hub.say(hub.topics.manifest(PLAYER), hub.signed(good.model_copy(update={"screen": screen})))
+
+    await hub.until(lambda: "malformed" in refused(hub))
+    assert hub.shows(FIRST)
 
 
 async def test_an_expired_manifest_is_not_followed(hub: Any, films: Any, showing: Any) -> None:
