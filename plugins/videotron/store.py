@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hub.api import CurrentDelivery, ItemNumber, Sha256
-from plugins.videotron.keyring import Keyring
+from plugins.videotron.keys.keyring import Keyring
 from plugins.videotron.manifests import Programme
-from plugins.videotron.protocol import Manifest, Screen, cid_of, decode, encode_signed
+from plugins.videotron.protocol import Manifest, Screen, WireError, cid_of, decode, encode_signed
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS manifest (
@@ -162,7 +162,10 @@ def _read_issued(db: sqlite3.Connection, player: str) -> Issued | None:
     row = db.execute("SELECT document, digest FROM manifest WHERE player = ?", (player,)).fetchone()
     if row is None:
         return None
-    return Issued(player=player, manifest=decode(Manifest, row[0]), document=row[0], digest=row[1])
+    try:
+        return Issued(player=player, manifest=decode(Manifest, row[0]), document=row[0], digest=row[1])
+    except WireError:  # of another version, or spoiled: it is issued anew, above it by the clock
+        return None
 
 
 def _is_fresh(manifest: Manifest, now: datetime, reissue: timedelta) -> bool:
@@ -186,8 +189,19 @@ def _signed(
         standby=wish.programme.standby,
         fallback=wish.programme.fallback,
     )
-    document = encode_signed(manifest, keyring.online)
+    manifest, document = _sealed(manifest, keyring)
     return Issued(player=wish.player, manifest=manifest, document=document, digest=digest)
+
+
+def _sealed(manifest: Manifest, keyring: Keyring) -> tuple[Manifest, bytes]:
+    """The manifest, signed. Of more films than a document can carry, the last ones in playing order are left out."""
+    while True:
+        try:
+            return manifest, encode_signed(manifest, keyring.online)
+        except WireError:  # hundreds of films with long titles and many times of day
+            if not manifest.items:
+                raise
+            manifest = manifest.model_copy(update={"items": manifest.items[: len(manifest.items) * 9 // 10]})
 
 
 def _next_seq(before: Issued | None, keyring: Keyring, now: datetime) -> int:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from hub.testing import NOON, make_current, make_item, make_rendition
-from plugins.videotron.contents import cut
-from plugins.videotron.keyring import make
+from plugins.videotron.keys.keyring import make
 from plugins.videotron.manifests import plan, programme
 from plugins.videotron.protocol import Manifest, Screen, SigningKey, decode_signed, key_id
+from plugins.videotron.protocol.wire import MAX_DOCUMENT_BYTES
 from plugins.videotron.settings import OfflineSettings, ScreenSettings
 from plugins.videotron.store import Store, Wish
+from plugins.videotron.transfer.contents import cut
 
 SCREEN = Screen(width=64, height=32)
 EMPTY = Wish(player="gate-1", screen=SCREEN)
@@ -91,6 +94,30 @@ def test_a_new_key_signs_at_once_and_a_new_epoch_counts_anew(issue, wish, keyrin
     assert second.version > first.version
     assert second.manifest.seq < first.manifest.seq
     assert decode_signed(Manifest, second.document, {key_id(new.online.public): new.online.public}) == second.manifest
+
+
+def test_more_films_than_a_document_carries_lose_the_last_ones_and_not_the_screen(issue, wish):
+    [item] = wish.programme.items
+    long = item.model_copy(update={"title": '"' * 300, "classification": "x" * 40})
+    films = tuple(long.model_copy(update={"item": f"IP-2026-11-{n:04}"}) for n in range(1000))
+
+    issued = issue(replace(wish, programme=replace(wish.programme, items=films)))
+
+    assert len(issued.document) <= MAX_DOCUMENT_BYTES
+    assert issued.manifest.items == films[: len(issued.manifest.items)]
+    assert len(issued.manifest.items) > 500
+
+
+def test_a_kept_manifest_that_cannot_be_read_is_issued_anew_above_it(issue, wish, tmp_path):
+    first = issue(wish)
+    with closing(sqlite3.connect(tmp_path / "s.sqlite3")) as db, db:
+        db.execute("UPDATE manifest SET document = ?", (b"spoiled",))
+
+    again = Store(tmp_path / "s.sqlite3")
+    second = issue(wish, NOON + timedelta(seconds=10), store=again)
+    again.close()
+
+    assert second.version > first.version
 
 
 def test_what_was_given_stays_known_when_it_is_no_longer_in_the_manifest(store, issue, wish):
