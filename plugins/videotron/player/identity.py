@@ -36,6 +36,8 @@ class Identity:
             data, mode = _read(path)
         except FileNotFoundError:
             return cls(_new(path))
+        except IsADirectoryError:  # the disk made something else of it
+            data, mode = b"", 0o600
         key = _parsed(data)
         if key is None:
             aside = _set_aside(path)

@@ -237,16 +237,25 @@ def test_each_start_counts_on_whatever_became_of_the_count(tmp_path: Path, way: 
         assert count_boot(tmp_path, now=1500) == 2001
 
 
-@pytest.mark.parametrize("way", [unreadable, a_folder])
-def test_a_player_whose_key_cannot_be_read_plays_on_and_says_so(tmp_path: Path, way: Callable[[Path], None]) -> None:
+def test_a_player_whose_key_cannot_be_read_plays_on_and_says_so(tmp_path: Path) -> None:
     before = Identity.load_or_make(tmp_path)
-    way(tmp_path / "identity.key")
+    unreadable(tmp_path / "identity.key")
 
     now = Identity.at_any_rate(tmp_path)
 
     assert "cannot be used" in now.told
     assert now.public != before.public
-    assert (tmp_path / "identity.key").is_symlink() or (tmp_path / "identity.key").is_dir()
+    assert (tmp_path / "identity.key").is_symlink()
+
+
+def test_a_folder_in_the_place_of_the_key_is_set_aside_and_told(tmp_path: Path) -> None:
+    Identity.load_or_make(tmp_path)
+    a_folder(tmp_path / "identity.key")
+
+    now = Identity.load_or_make(tmp_path)
+
+    assert "enrol it anew" in now.told
+    assert Identity.load_or_make(tmp_path).public == now.public
 
 
 @pytest.mark.parametrize("way", WAYS)
