@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import hmac
 import json
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,3 +125,18 @@ def test_an_answer_that_was_changed_anywhere_is_refused(place: int) -> None:
 
     with pytest.raises(wire.Refused):
         Code(key=bytes(range(32)), box=box, salt=bytes([9]) * 16).open(bytes(changed))
+
+
+def test_chains_and_signs_proofs_as_the_documents_example_does() -> None:
+    text = (HERE.parents[2] / "docs/protocol.md").read_text()
+    example = re.search(r"<!-- proof example -->\n    (.*)\n", text)[1]
+    envelope = wire.open_envelope(example.encode())
+    proof = json.loads(envelope.payload)
+    hashes = [bytes.fromhex(proof["prev"])]
+    for entry in proof["entries"]:
+        hashes.append(hashlib.sha256(hashes[-1] + entry.encode()).digest())
+
+    signed = wire.sign("siarhub.proof.v1", proof, Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+
+    assert wire.open_envelope(signed) == dataclasses.replace(envelope, text=signed.decode())
+    assert [one.hex() for one in hashes[1:]] == re.findall(r"    hash\(\d\) = ([0-9a-f]{64})", text)
