@@ -31,25 +31,30 @@ def plan(
     # By the manifest, not the clock: a wrong clock must not empty the disk.
     keep = frozenset(file.sha256 for file in (*files, *urgent))
     if manifest is None:
-        return Plan(loop=(), fetch={}, keep=keep, next_change=None)
+        return Plan(loop=(), fetch=_missing(urgent, held, now), keep=keep, next_change=None)
     shown = loop_at(manifest, now=now, held=held, broken=broken)
     later = [i.fetch_after for i in manifest.items if i.fetch_after and i.fetch_after > now]
     return Plan(
         loop=shown.entries,
-        fetch={} if shown.expired else _to_fetch(manifest, urgent, held, now),
+        fetch=_missing(urgent if shown.expired else _by_urgency(manifest, urgent, now), held, now),
         keep=keep,
         next_change=min((t for t in (shown.next_change, *later) if t), default=None),
     )
 
 
-def _to_fetch(manifest: Manifest, urgent: Collection[File], held: Collection[str], now: datetime) -> dict[str, File]:
+def _by_urgency(manifest: Manifest, urgent: Collection[File], now: datetime) -> list[File]:
     """An override's films first, then the fallback and what is kept ready, then items by their beginning."""
     items = sorted(
         (i for i in manifest.items if i.end > now), key=lambda i: (i.priority != "urgent", max(i.start, now))
     )
     ready = [*manifest.standby, *([manifest.fallback] if manifest.fallback else [])]
+    return [*urgent, *ready, *items]
+
+
+def _missing(files: Collection[File], held: Collection[str], now: datetime) -> dict[str, File]:
+    """Those to fetch now, in this order."""
     fetch: dict[str, File] = {}
-    for file in (*urgent, *ready, *items):
+    for file in files:
         if file.sha256 not in held and (file.fetch_after is None or file.fetch_after <= now):
             fetch.setdefault(file.cid, file)
     return fetch

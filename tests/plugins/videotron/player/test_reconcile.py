@@ -93,6 +93,16 @@ def test_what_an_override_shows_is_fetched_first_and_kept() -> None:
     assert film.sha256 in result.keep
 
 
+def test_what_an_override_shows_is_fetched_without_a_manifest_and_with_an_expired_one_too() -> None:
+    expired = manifest(entry(1), issued=NOON - timedelta(days=8))
+
+    for followed in (None, expired):
+        result = plan(followed, held=(), broken=(), now=NOON, urgent=[entry(2)])
+
+        assert numbers(result.fetch.values()) == [2]
+        assert result.loop == ()
+
+
 def test_a_file_with_a_later_hour_is_fetched_then() -> None:
     item = entry(1, fetch_after=NOON + HOUR / 4)
 
