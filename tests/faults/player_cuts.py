@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import copy
-import json
 import random
 import re
 import secrets
@@ -15,19 +14,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from hub.api.files import sha256_of
 from hub.media.samples import make_video
-from plugins.videotron.player.agent import SystemClock
-from plugins.videotron.player.proof import ProofLog
-from plugins.videotron.player.timekeeping import Timekeeper
-from plugins.videotron.player.trusted import Limits, Trusted
-from plugins.videotron.protocol import ProofEntry, ProofOfPlay, WireError, decode
-from plugins.videotron.protocol.schedule import stale_at
 from tests.faults import strace
+from tests.faults.cuts_judge import left_on_disk, less_than, wrongly_proved, wrongly_shown
 from tests.faults.cuts_world import SCREEN, SIZE, World, dead_clock, world
 from tests.faults.power_cut import Disk, Loss, tracing
 from tests.faults.row import Judged, Row, row_of
@@ -53,8 +45,8 @@ class Fault(StrEnum):
 
 
 CYCLE = (
-    Fault.POWER, Fault.AGENT, Fault.POWER, Fault.MPV, Fault.CALL, Fault.POWER, Fault.BOTH, Fault.FROZEN, Fault.MPV,
-    Fault.POWER, Fault.AGENT, Fault.MPV, Fault.POWER, Fault.BOTH, Fault.AGENT, Fault.POWER, Fault.MPV, Fault.CALL,
+    Fault.POWER, Fault.AGENT, Fault.POWER, Fault.MPV, Fault.BOTH, Fault.POWER, Fault.CALL, Fault.FROZEN, Fault.MPV,
+    Fault.AGENT, Fault.POWER, Fault.BOTH, Fault.POWER, Fault.MPV, Fault.AGENT, Fault.POWER, Fault.CALL, Fault.MPV,
 )  # fmt: skip
 
 
@@ -211,7 +203,7 @@ class Cuts:
         disk.cut(target, loss, self._chance)
         said, look = made.record.state, made.folder / "look"
         shutil.copytree(target, look)
-        if said is not None and (less := _less_than(look, (said.epoch, said.seq), said.override, {})):
+        if said is not None and (less := less_than(look, (said.epoch, said.seq), said.override, {})):
             yield f"after {loss}: {less}"
         shutil.rmtree(look)
         shutil.rmtree(made.state)
@@ -227,7 +219,7 @@ class Cuts:
         for loss in Loss:
             self._states += 1
             disk.cut(target, loss, self._chance)
-            if less := _less_than(target, version, override, proofs):
+            if less := less_than(target, version, override, proofs):
                 yield f"after {loss}: {less}"
 
     def _boot_alone(self) -> Iterator[Judged]:
@@ -252,49 +244,14 @@ class Cuts:
         """What all of it has come to."""
         made = self._world
         checks: dict[str, Callable[[], list[str]]] = {
-            "shown": self._wrongly_shown,
-            "disk": self._left_on_disk,
-            "proofs": self._wrongly_proved,
+            "shown": lambda: wrongly_shown(made),
+            "disk": lambda: left_on_disk(made),
+            "proofs": lambda: wrongly_proved(made),
         }
         made.until(lambda: not (made.record.state and made.record.state.proofs_waiting > 3), 20)
         for name, check in checks.items():
             found = check()
             yield Judged(damaged=bool(found), why=f"{name}: {found[:5]}")
-
-    def _wrongly_shown(self) -> list[str]:
-        made, allowed = self._world, self._world.record.hashes()
-        wrong = [name for name, right in made.shown.items() if not right]
-        wrong += [name for name in made.shown if Path(name).stem not in allowed]
-        return wrong + made.record.unsigned
-
-    def _left_on_disk(self) -> list[str]:
-        state = self._world.state
-        films = [path for path in (state / "media").iterdir() if path.suffix == ".mp4"]
-        bad = [path.name for path in films if sha256_of(path) != path.stem]
-        bad += [path.name for path in (state / "media").iterdir() if path not in films and path.suffix != ".part"]
-        litter = [path.name for path in state.iterdir() if ".spoiled-" in path.name or path.suffix == ".tmp"]
-        return bad + litter if len(litter) > 1 else bad
-
-    def _wrongly_proved(self) -> list[str]:
-        """By the hub's own check of the month, and by what was signed when each film was shown."""
-        made, month = self._world, datetime.now(UTC) + timedelta(hours=8)
-        out = made.folder / "month.jsonl"
-        ran = made.siarhub("videotron", "verify-proof", SCREEN, f"{month:%Y-%m}", "--json", "--out", str(out))
-        found = json.loads(ran.stdout or "{}").get("problems", [ran.stderr]) if ran.returncode else []
-        return [*map(str, found), *(why for entry in _entries(out) if (why := self._unfounded(entry)))]
-
-    def _unfounded(self, entry: ProofEntry) -> str:
-        """Why nothing signed allowed this play; "" = something did."""
-        record = self._world.record
-        if any(film.sha256 == entry.sha256 for override in record.overrides.values() for film in override.films):
-            return ""
-        manifest = record.manifests.get((entry.epoch, entry.manifest))
-        if manifest is None:
-            return f"{entry.item} by manifest {entry.manifest}, which nobody signed"
-        for item in manifest.items:
-            if item.sha256 == entry.sha256 and item.start <= entry.started_at < stale_at(manifest, item):
-                return ""
-        return f"{entry.item} is not in manifest {entry.manifest} at {entry.started_at}"
 
     def _tell(self) -> None:
         for fault in Fault:
@@ -302,41 +259,6 @@ class Cuts:
                 black, back = max(self._black[fault]), max(self._back[fault])
                 _say(f"{fault}: {len(self._back[fault])}; black for {black:.1f} s at most; picture after {back:.1f} s")
         _say(f"{self._states} disks after a power cut were looked at; {len(self._world.shown)} films were seen in mpv")
-
-
-def _less_than(state: Path, version: tuple[int, int], override: int, proofs: dict[str, int]) -> str:
-    """What of that this disk does not have any more; "" = nothing. Looking does not change the next start."""
-    trusted = Trusted(
-        state,
-        player=SCREEN,
-        chain=None,
-        time=Timekeeper(SystemClock()),
-        limits=Limits(file_bytes=1 << 30, total_bytes=1 << 30),
-    )
-    trusted.load()
-    if trusted.troubles:
-        return f"{trusted.troubles}"
-    if trusted.version < version or trusted.override_counter < override:
-        return f"follows {trusted.version} and order {trusted.override_counter}; it had said {version} and {override}"
-    spoiled: list[Path] = []
-    log = ProofLog(state / "proof.db", boot="0" * 16, keep=100_000, set_aside=spoiled.append)
-    try:
-        if spoiled or log.trouble:
-            return f"the record of plays: {spoiled or log.trouble}"
-        if log.seq < proofs.get(log.chain, 0):
-            return f"{log.seq} plays; it had said {proofs}"
-        return ""
-    finally:
-        log.close()
-
-
-def _entries(path: Path) -> Iterator[ProofEntry]:
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            proof = decode(ProofOfPlay, json.loads(line)["envelope"].encode())
-        except (WireError, KeyError, AttributeError):
-            continue
-        yield from (ProofEntry.model_validate_json(text) for text in proof.entries)
 
 
 def _say(text: str) -> None:

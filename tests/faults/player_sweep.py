@@ -19,7 +19,7 @@ from hub.ledger.database import LedgerError, open_for_reading
 from hub.media.samples import make_video
 from plugins.videotron.local_broker import LocalBroker, local_broker
 from plugins.videotron.local_trust import trust_each_other
-from plugins.videotron.proofs import journal_key
+from plugins.videotron.proofs.keeper import journal_key
 from plugins.videotron.protocol import ProofEntry
 from tests.faults import strace
 from tests.faults.process import Victim, hub_tables, write_config
