@@ -217,15 +217,21 @@ class Trusted:
         return None
 
     def _follow_own_chain(self) -> None:
-        """Keys that a person brought: the first ones, or newer ones on a stick."""
+        """Keys that a person brought: the first ones, or newer ones on a stick; what is less than that is renewed."""
+        refused = None
         try:
             chain = self._chain.read_bytes()
             self._trust = judge.follow_chain(self._trust, chain) if self._trust else judge.begin(chain)
-        except FileNotFoundError:
             return
+        except FileNotFoundError:
+            pass
         except (OSError, WireError) as error:
-            if not isinstance(error, Refused) or error.attack is not Attack.ROLLBACK:  # older ones are no news
+            refused = error.attack if isinstance(error, Refused) else None
+            if refused is not Attack.ROLLBACK:  # older ones are no news
                 self.troubles.append(f"{self._chain.name} cannot be used: {error}")
+        if self._trust is not None and refused in (None, Attack.ROLLBACK):  # a stranger's is left for who looks
+            with contextlib.suppress(OSError):
+                self._renew_chain(self._trust)
 
     def _read_manifest(self, trust: Trust) -> Manifest | None:
         """The newest that is whole; one that came just before a cut is judged as if it came now."""
@@ -301,6 +307,9 @@ class Trusted:
     def _store_keys(self, trust: Trust) -> None:
         """Also where the first keys came from: should the disk spoil the rest, no key of long ago counts again."""
         self._store(trust)
+        self._renew_chain(trust)
+
+    def _renew_chain(self, trust: Trust) -> None:
         if self._chain.parent == self._folder:
             put(self._chain, encode(Keychain(keysets=(trust.keyset_text,))))
 

@@ -163,6 +163,22 @@ async def test_nothing_older_than_what_is_left_is_followed_and_all_of_it_heals(
         assert (healed.version, healed.override_counter, healed.override_lost) == ((1, 6), 4, False), spoiled
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_spoiled_keychain_is_made_again_from_the_trust_and_never_older(
+    lived: Any, way: Callable[[Path], None]
+) -> None:
+    folder, _, _, _ = lived
+    way(folder / "keychain.json")
+    assert opened(folder).keyset.version == 2
+    for name in ("trust.json", "trust.old.json"):
+        (folder / name).unlink()
+
+    again = opened(folder)
+
+    assert again.keyset.version == 2
+    assert again.version == (1, 5)
+
+
 async def test_a_lost_order_comes_back_with_the_same_document(lived: Any) -> None:
     folder, _, _, orders = lived
     for name in ("override.json", "override.copy.json"):
