@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
@@ -26,7 +26,7 @@ class Envelope(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    v: Literal[1]
+    v: Annotated[int, Field(ge=1, le=1)]  # Literal would take true and 1.0 for it
     type: Annotated[str, Field(max_length=80)]
     payload: str
     signatures: Annotated[tuple[Signature, ...], Field(max_length=16), FailFast()]

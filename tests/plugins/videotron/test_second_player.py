@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 import re
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,13 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from tests.plugins.videotron.second_player import documents, schedule, wire
+from tests.plugins.videotron.second_player.enrolling import Code, read_credential
+from tests.plugins.videotron.second_player.trust import Trust
+
 HERE = Path(__file__).parent
-sys.path.append(str(HERE))
-
-from second_player import documents, schedule, wire  # noqa: E402
-from second_player.enrolling import Code, read_credential  # noqa: E402
-from second_player.trust import Trust  # noqa: E402
-
 VERDICTS = json.loads((HERE / "vectors/verdicts.json").read_text())
 SCHEDULES = json.loads((HERE / "protocol/schedule_vectors.json").read_text())
 
@@ -102,7 +99,7 @@ def test_shows_what_the_published_schedules_show(vector: dict) -> None:
 
 
 def test_the_published_code_comes_out_of_the_published_keys_and_opens_the_published_answer() -> None:
-    """The golden bytes of test_enrolment_protocol.py."""
+    """The golden bytes of protocol/test_enrolment.py."""
     box = X25519PrivateKey.from_private_bytes(bytes([7]) * 32)
     code = Code(key=bytes(range(32)), box=box, salt=bytes([9]) * 16)
 

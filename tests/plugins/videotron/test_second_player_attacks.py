@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,12 +13,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-sys.path.append(str(Path(__file__).parent))
-
-from second_player import documents, wire
-from second_player.films import Films
-from second_player.proofs import Proofs
-from second_player.trust import Trust
+from tests.plugins.videotron.second_player import documents, wire
+from tests.plugins.videotron.second_player.films import Films
+from tests.plugins.videotron.second_player.proofs import Proofs
+from tests.plugins.videotron.second_player.trust import Trust
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
 DATA = b"a film" * 500
@@ -308,7 +305,7 @@ def test_a_fork_begins_a_new_chain_and_loses_nothing(tmp_path: Path, changes: di
 
 
 def test_a_full_record_says_how_many_plays_it_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("second_player.proofs.MOST_WAITING", 2)
+    monkeypatch.setattr("tests.plugins.videotron.second_player.proofs.MOST_WAITING", 2)
     proofs = Proofs(tmp_path / "proofs")
     prove(proofs, 5)
     proofs.acknowledge({"chain": proofs.chain, "seq": 2, "hash": hash_of(proofs, 2)})

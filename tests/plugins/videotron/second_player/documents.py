@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,7 +110,7 @@ def binary(length: int) -> Form:
     def read(value: Any) -> bytes:
         try:
             data = base64.b64decode(text(2 * FAR)(value), validate=True)
-        except binascii.Error:
+        except ValueError:
             raise malformed(value) from None
         if len(data) != length:
             raise malformed(value)

@@ -19,7 +19,7 @@ IN_GROUP, DONE = 1, 2  # flags of a report
 FLUSH = 0xFFFFFFFF
 
 _BLOCK, _REPORT = struct.Struct("!BBHIII"), struct.Struct("!BBHIIIQ")
-_KID, _SIG = re.compile(r"[0-9a-f]{32}"), re.compile(r"[A-Za-z0-9+/]{86}==")
+_KID = re.compile(r"[0-9a-f]{32}")
 
 
 class Refused(Exception):
@@ -35,7 +35,7 @@ class Envelope:
     text: str  # as it came
     type: str
     payload: str
-    signatures: dict[str, bytes]  # by key id
+    signatures: tuple[tuple[str, str], ...]  # key ids, and signatures in base64
 
     @property
     def signed(self) -> bytes:
@@ -73,24 +73,26 @@ def open_envelope(raw: bytes) -> Envelope:
     kind, payload, listed = found.get("type"), found.get("payload"), found.get("signatures")
     if not isinstance(kind, str) or not isinstance(payload, str) or not isinstance(listed, list):
         raise Refused("malformed", "an envelope lacks a key")
-    signatures = dict(_signature(one) for one in listed)
-    if len(listed) > MOST_SIGNATURES or len(signatures) < len(listed):
-        raise Refused("malformed", "too many signatures, or two of one key")
-    return Envelope(text=raw.decode(), type=kind, payload=payload, signatures=signatures)
+    if len(kind) > 80 or len(listed) > MOST_SIGNATURES:
+        raise Refused("malformed", "a long type, or too many signatures")
+    return Envelope(text=raw.decode(), type=kind, payload=payload, signatures=tuple(map(_signature, listed)))
 
 
-def _signature(one: Any) -> tuple[str, bytes]:
+def _signature(one: Any) -> tuple[str, str]:
     kid, sig = (one.get("kid"), one.get("sig")) if isinstance(one, dict) else (None, None)
-    if not (isinstance(kid, str) and isinstance(sig, str) and _KID.fullmatch(kid) and _SIG.fullmatch(sig)):
+    if not (isinstance(kid, str) and isinstance(sig, str) and _KID.fullmatch(kid) and len(sig) == 88):
         raise Refused("malformed", "a signature has another form")
-    return kid, base64.b64decode(sig)
+    return kid, sig
 
 
 def check(envelope: Envelope, keys: list[bytes], threshold: int) -> None:
     """Raise unless at least `threshold` of these keys signed it."""
     if not envelope.signatures:
         raise Refused("unsigned")
-    known = [(key, envelope.signatures[kid_of(key)]) for key in keys if kid_of(key) in envelope.signatures]
+    signatures = dict(envelope.signatures)
+    if len(signatures) < len(envelope.signatures):
+        raise Refused("malformed", "two signatures of one key")
+    known = [(key, signatures[kid_of(key)]) for key in keys if kid_of(key) in signatures]
     if not known:
         raise Refused("unknown key")
     good = sum(_holds(key, signature, envelope.signed) for key, signature in known)
@@ -100,10 +102,10 @@ def check(envelope: Envelope, keys: list[bytes], threshold: int) -> None:
         raise Refused("too few signatures", f"{good} of {threshold}")
 
 
-def _holds(key: bytes, signature: bytes, signed: bytes) -> bool:
+def _holds(key: bytes, signature: str, signed: bytes) -> bool:
     try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
-    except InvalidSignature:
+        Ed25519PublicKey.from_public_bytes(key).verify(base64.b64decode(signature, validate=True), signed)
+    except (InvalidSignature, ValueError):  # ValueError: that is no base64
         return False
     return True
 
