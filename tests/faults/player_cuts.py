@@ -165,26 +165,32 @@ class Cuts:
 
     def _come_back(self, fault: Fault, after: Fault, at: float) -> Iterator[str]:
         """The player is started again if it must be, and has a picture in time; and soon all that it should."""
-        made = self._world
-        wants_trace = after in (Fault.POWER, Fault.CALL)  # so the player must be started anew
-        if fault not in (Fault.MPV, Fault.FROZEN) or wants_trace:
+        made, lives = self._world, fault in (Fault.MPV, Fault.FROZEN)
+        if not lives:
             made.player.kill()
             made.until(lambda: False, RESTART_S)
             self._start(after)
+        if lives or after is not Fault.CALL:  # else it may be killed before that
+            yield from self._judge_picture(fault, at)
+        if lives and after in (Fault.POWER, Fault.CALL):  # what comes next must be there from the start
+            made.player.kill()
+            self._start(after)
         said = made.record.state
-        if after is Fault.CALL:  # it may be killed before that
+        if after is Fault.CALL or made.until(lambda: made.complete and made.record.state is not said, BACK_WITHIN_S):
             return
-        if not made.until(lambda: made.complete and made.record.state is not said, BACK_WITHIN_S):
-            yield f"not complete again: {made.record.newest} {made.record.state} {made.player.words(600)}"
+        yield f"not complete again: {made.record.newest} {made.record.state} {made.player.words(600)}"
+
+    def _judge_picture(self, fault: Fault, at: float) -> Iterator[str]:
+        made = self._world
         made.until(lambda: made.screen.back_at(at) is not None, BACK_WITHIN_S)
         picture = made.screen.back_at(at)
-        if picture is None or picture - at > BACK_WITHIN_S:
+        if picture is None:
             yield "no picture"
             return
-        self._back[fault].append(picture - at)
         black = made.screen.black_s(at, time.monotonic())
+        self._back[fault].append(picture - at)
         self._black[fault].append(black)
-        if black > BLACK_S and fault in (Fault.MPV, Fault.FROZEN, Fault.AGENT) and not wants_trace:
+        if black > BLACK_S and fault in (Fault.MPV, Fault.FROZEN, Fault.AGENT):
             yield f"black for {black:.1f} s"
 
     # --- power

@@ -75,8 +75,8 @@ class _World:
         except (LedgerError, sqlite3.Error, OSError):
             return Counter()
         try:
-            keys = dict(db.execute("SELECT seq, key FROM fact").fetchall())
             played = [entry for entry in facts.entries(db, limit=1_000_000) if isinstance(entry.fact, Played)]
+            keys = dict(db.execute("SELECT seq, key FROM fact").fetchall())  # after them: the hub goes on writing
             return Counter((keys[one.seq], one.fact.started_at.isoformat()) for one in played)  # type: ignore[union-attr]
         finally:
             db.close()
