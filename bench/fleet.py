@@ -23,7 +23,7 @@ from PIL import Image
 from bench.measure import Measure
 from bench.waiting import until
 from hub.demo.stage import Child, program
-from plugins.videotron.keyring import load
+from plugins.videotron.keys.keyring import load
 from plugins.videotron.local_broker import LocalBroker, local_broker
 from plugins.videotron.local_trust import trust_each_other
 from plugins.videotron.player.identity import Identity

@@ -22,11 +22,11 @@ import structlog
 from bench.transfer_wire import SITE, HubsKey
 from hub.clock import SystemClock
 from plugins.videotron.broker import Broker, Disconnected, Link
-from plugins.videotron.contents import Content, cut
-from plugins.videotron.offers import Offer
 from plugins.videotron.protocol import Topics, WireError, decode_report
-from plugins.videotron.sender import Pace, Sender
 from plugins.videotron.settings import BrokerSettings
+from plugins.videotron.transfer.contents import Content, cut
+from plugins.videotron.transfer.offers import Offer
+from plugins.videotron.transfer.sender import Pace, Sender
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

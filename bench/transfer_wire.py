@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from plugins.videotron.contents import Content
 from plugins.videotron.protocol import BlockList, File, HubState, SigningKey, decode_signed, encode_signed, key_id
+from plugins.videotron.transfer.contents import Content
 
 SITE = "bench"
 

@@ -23,7 +23,7 @@ from hub.api import (
 from hub.ledger import facts, items
 from hub.ledger.database import open_for_reading
 from hub.observe.health import read_status
-from plugins.videotron.snapshot import read_snapshot
+from plugins.videotron.screens.snapshot import read_snapshot
 
 _TOLD = {
     DeliveryState.TRANSCODING: "[cyan]transcoding[/] for",

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from hub.api.files import write_atomically
-from plugins.videotron.doors import Door, open_doors
+from plugins.videotron.enrolment.doors import Door, open_doors
 
 PBKDF2_ROUNDS = 1000  # passwords are random and long: stretching adds nothing to them
 HUB_WRITES = ("hub", "keys", "c/+/m", "c/+/b", "p/+/want", "p/+/now", "p/+/c", "p/+/b")

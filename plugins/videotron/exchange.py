@@ -17,30 +17,30 @@ from zoneinfo import ZoneInfo
 from hub.api import CurrentDelivery, Delivered, DeliveryState, ItemNumber, PluginContext, Rendition
 from plugins.videotron.announcing import Announcer
 from plugins.videotron.broker import Broker, Disconnected, Link
-from plugins.videotron.commanding import Commander
 from plugins.videotron.complaints import Complaints
-from plugins.videotron.condition import Conditions, Duty
-from plugins.videotron.contents import Content
-from plugins.videotron.emergencies import Emergencies
+from plugins.videotron.emergency.emergencies import Emergencies
+from plugins.videotron.emergency.standing import Player
 from plugins.videotron.floodgate import Floodgate
 from plugins.videotron.intray import Intray, KeyOf
 from plugins.videotron.issuing import Issuer
-from plugins.videotron.keys_in_force import KeysInForce
-from plugins.videotron.links import Links
+from plugins.videotron.keys.in_force import KeysInForce
 from plugins.videotron.manifests import to_show
-from plugins.videotron.offers import offers
-from plugins.videotron.proof_store import FILE_NAME, ProofStore
-from plugins.videotron.proofs import ProofKeeper
+from plugins.videotron.proofs.keeper import ProofKeeper
+from plugins.videotron.proofs.store import FILE_NAME, ProofStore
 from plugins.videotron.protocol import PlayerState, Topics, cid_of
-from plugins.videotron.roster import Roster
-from plugins.videotron.sender import Pace, Sender
+from plugins.videotron.screens.condition import Conditions, Duty
+from plugins.videotron.screens.roster import Roster
+from plugins.videotron.screens.snapshot import SnapshotFile, read_snapshot
+from plugins.videotron.screenshots.commanding import Commander
+from plugins.videotron.screenshots.shots import Film, Shots
 from plugins.videotron.settings import VideotronSettings
-from plugins.videotron.shots import Film, Shots
-from plugins.videotron.snapshot import SnapshotFile, read_snapshot
-from plugins.videotron.standing import Player
 from plugins.videotron.store import Store
-from plugins.videotron.usage import FILE as USAGE
-from plugins.videotron.usage import Usage
+from plugins.videotron.transfer.contents import Content
+from plugins.videotron.transfer.links import Links
+from plugins.videotron.transfer.offers import offers
+from plugins.videotron.transfer.sender import Pace, Sender
+from plugins.videotron.transfer.usage import FILE as USAGE
+from plugins.videotron.transfer.usage import Usage
 
 RECONCILE_EVERY_S = 10.0
 SNAPSHOT_EVERY_S = 2.0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from hub.api import Clock, Log
 from plugins.videotron.broker import Disconnected, Link, Message
 from plugins.videotron.complaints import Complaints
-from plugins.videotron.proofs import ProofKeeper
+from plugins.videotron.proofs.keeper import ProofKeeper
 from plugins.videotron.protocol import (
     Attack,
     PlayerState,
@@ -19,9 +19,9 @@ from plugins.videotron.protocol import (
     decode_signed,
     key_id,
 )
-from plugins.videotron.roster import Roster
-from plugins.videotron.sender import Sender
-from plugins.videotron.shots import Shots
+from plugins.videotron.screens.roster import Roster
+from plugins.videotron.screenshots.shots import Shots
+from plugins.videotron.transfer.sender import Sender
 
 KeyOf = Callable[[str], bytes | None]
 

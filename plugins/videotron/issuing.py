@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 
 from hub.api import CurrentDelivery, HubError, ItemNumber, PluginContext, Rendition, Sha256
-from plugins.videotron.contents import Content, Library
-from plugins.videotron.keyring import Keyring
-from plugins.videotron.links import Links
+from plugins.videotron.keys.keyring import Keyring
 from plugins.videotron.manifests import Programme, programme
 from plugins.videotron.protocol import Screen, Topics, encode_signed
+from plugins.videotron.screenshots.shots import Film
 from plugins.videotron.settings import VideotronSettings
-from plugins.videotron.shots import Film
 from plugins.videotron.store import Issued, Store, Wish
+from plugins.videotron.transfer.contents import Content, Library
+from plugins.videotron.transfer.links import Links
 
 
 class Issuer:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from plugins.videotron.enrolments import FILE, Enrolments
-from plugins.videotron.keyring import KEYCHAIN, make
+from plugins.videotron.enrolment.enrolments import FILE, Enrolments
+from plugins.videotron.keys.keyring import KEYCHAIN, make
 from plugins.videotron.player.identity import Identity
 
 

@@ -24,10 +24,10 @@ from hub.api import (
     Sha256,
     Want,
 )
-from plugins.videotron.contents import Content
 from plugins.videotron.protocol import File, ManifestItem, Standby
 from plugins.videotron.protocol.hours import dayparts_of
 from plugins.videotron.settings import OfflineSettings, ScreenSettings
+from plugins.videotron.transfer.contents import Content
 
 MAX_ITEMS, MAX_STANDBY = 1000, 100  # the protocol's
 READY_STATES = {DeliveryState.READY, DeliveryState.HANDED_OVER, DeliveryState.DELIVERED, DeliveryState.PLAYED}

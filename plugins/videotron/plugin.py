@@ -30,16 +30,16 @@ from hub.api import (
     Service,
     hookimpl,
 )
-from plugins.videotron import keystatus
 from plugins.videotron.accounts import problems_of_acl
-from plugins.videotron.emergency_desk import EmergencyDesk
-from plugins.videotron.enrolments import FILE as ENROLMENTS
-from plugins.videotron.enrolments import Enrolments, carry_out
+from plugins.videotron.emergency.desk import EmergencyDesk
+from plugins.videotron.enrolment.enrolments import FILE as ENROLMENTS
+from plugins.videotron.enrolment.enrolments import Enrolments, carry_out
 from plugins.videotron.exchange import Exchange
-from plugins.videotron.keyfiles import KeysMissing
+from plugins.videotron.keys import keystatus
+from plugins.videotron.keys.keyfiles import KeysMissing
 from plugins.videotron.manifests import UnknownScreen, pictures_of, plan, unknown_screens
+from plugins.videotron.screenshots.shots import SCREENSHOT
 from plugins.videotron.settings import VideotronSettings, keys_folder
-from plugins.videotron.shots import SCREENSHOT
 
 REACH_WITHIN_S = 5.0
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from hub.api import Classification, Fit, Item, Pages, PluginSettings, Priority, VideoProfile
 from plugins.videotron.protocol import DEFAULT_NAMESPACE, MAX_BLOCK_BYTES, PlayerId
-from plugins.videotron.windows import parse_windows
+from plugins.videotron.transfer.windows import parse_windows
 
 HUB_ACCOUNT = "siarhub"
 MIN_DOWNLOAD_KBPS = 256

@@ -93,7 +93,6 @@ class Agent:
             time=self.time,
             limits=Limits(file_bytes=limits.max_file_mb * MB, total_bytes=limits.max_total_mb * MB),
         )
-        self.trusted.troubles += [self.identity.told] if self.identity.told else []
         self.proofs = ProofLog(
             state / "proof.db", boot=boot, keep=limits.max_proofs, set_aside=self._proofs_were_spoiled
         )

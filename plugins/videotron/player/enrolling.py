@@ -29,6 +29,8 @@ CODE_LASTS_S = 30 * 60.0
 KNOCK_EVERY_S = 3.0
 ASK_AGAIN_S = 5.0
 
+NOT_AUTHORIZED = 135  # MQTT 5: nobody has opened the door that the code stands for
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
@@ -108,7 +110,7 @@ class Enrolling:
             async with self._client(offer) as client:
                 await self._ask_until_answered(client, offer)
         except (aiomqtt.MqttError, OSError) as error:
-            return str(error) or "the connection broke"
+            return _in_words(error)
         return ""
 
     async def _ask_until_answered(self, client: aiomqtt.Client, offer: Offer) -> None:
@@ -159,6 +161,15 @@ class Enrolling:
             tls_context=_tls(settings),
             timeout=10,
         )
+
+
+def _in_words(error: Exception) -> str:
+    """What somebody at the screen can do something with."""
+    if isinstance(error, aiomqtt.MqttCodeError) and error.rc == NOT_AUTHORIZED:
+        return "Not authorized: on the server nobody has given `siarhub videotron enrol SCREEN CODE` with this code yet"
+    if "Operation not permitted" in str(error):
+        return f"this machine lets the player go nowhere near the server ({error}): repeat make install-player"
+    return str(error) or "the connection broke"
 
 
 def _wants_tls(settings: BrokerSettings) -> bool:

@@ -141,7 +141,6 @@ class MpvSettings(_Table):
 class LimitSettings(_Table):
     max_file_mb: int = Field(4096, ge=1, description="A larger file is refused, whatever the hub says.")
     max_total_mb: int = Field(32768, ge=1, description="All files together; what does not fit is refused.")
-    max_entries: int = Field(500, ge=1, le=5000, description="Entries in a play list; a longer list is refused.")
     keep_free_mb: int = Field(200, ge=0, description="Room left free on the disk; fetching stops before it is used.")
     max_proofs: int = Field(
         100_000, ge=100, description="Plays kept while the hub is away; then the newest are lost, and told."

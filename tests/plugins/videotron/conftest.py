@@ -29,7 +29,7 @@ from hub.api import (
     Want,
 )
 from hub.testing import FakeHub, make_asset, make_context, make_current, make_item, make_rendition
-from plugins.videotron.keyring import make
+from plugins.videotron.keys.keyring import make
 from plugins.videotron.local_broker import LocalBroker, local_broker
 from plugins.videotron.plugin import VideotronPlugin
 from plugins.videotron.protocol import (

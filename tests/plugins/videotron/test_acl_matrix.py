@@ -13,7 +13,7 @@ import pytest
 
 from hub.testing import make_context
 from plugins.videotron.accounts import Access, acl, password_line, rules, why_not_start, write_accounts
-from plugins.videotron.doors import Door, keep_doors
+from plugins.videotron.enrolment.doors import Door, keep_doors
 from plugins.videotron.local_broker import BrokerDidNotStart, LocalBroker, local_broker
 from plugins.videotron.plugin import VideotronPlugin
 from plugins.videotron.settings import BrokerSettings, VideotronSettings

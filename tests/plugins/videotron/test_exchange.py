@@ -12,7 +12,7 @@ import pytest
 
 from hub.api import Delivered, DeliveryState, HealthState, Played
 from plugins.videotron.protocol import Report, ReportFlag, cid_of, encode_report
-from plugins.videotron.snapshot import read_snapshot
+from plugins.videotron.screens.snapshot import read_snapshot
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -9,9 +9,9 @@ import pytest
 
 from hub.api import Channel, Classification, DeliveryState, ItemState, MediaKind, Priority
 from hub.testing import NOON, make_asset, make_current, make_item, make_media, make_rendition
-from plugins.videotron.contents import cut
 from plugins.videotron.manifests import pictures_of, plan, programme, screens_of, to_show, unknown_screens
 from plugins.videotron.settings import OfflineSettings, ScreenSettings
+from plugins.videotron.transfer.contents import cut
 
 SCREENS = {
     "gate-1": ScreenSettings(width=768, height=384, groups=("gates",)),

@@ -15,7 +15,7 @@ from hub.messages import catalogue
 from hub.testing import FakeHub, PluginContract, make_asset, make_context, make_item, make_media, make_rendition
 from plugins.videotron import plugin as plugin_module
 from plugins.videotron.commands import videotron
-from plugins.videotron.keyring import make
+from plugins.videotron.keys.keyring import make
 from plugins.videotron.plugin import VideotronPlugin
 from plugins.videotron.settings import BrokerSettings, ScreenSettings, VideotronSettings
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from plugins.videotron.keyring import role
+from plugins.videotron.keys.keyring import role
 from plugins.videotron.protocol import (
     BlockList,
     Command,

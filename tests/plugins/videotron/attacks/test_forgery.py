@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from plugins.videotron.keyring import role
+from plugins.videotron.keys.keyring import role
 from plugins.videotron.protocol import MAX_DOCUMENT_BYTES, Attack, Refused, SigningKey, WireError, encode, encode_signed
 from plugins.videotron.protocol.envelope import seal
 from plugins.videotron.protocol.signatures import signature

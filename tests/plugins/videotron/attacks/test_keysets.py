@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from plugins.videotron.keyring import role
+from plugins.videotron.keys.keyring import role
 from plugins.videotron.protocol import Attack, Keychain, WireError, encode, encode_signed
 from plugins.videotron.protocol.trust import begin, follow_chain
 from tests.plugins.videotron.attacks.office import Office, Screenside, closed, key, opened

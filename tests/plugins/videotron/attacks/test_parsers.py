@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from plugins.videotron.keyfiles import BadKeys
-from plugins.videotron.proposals import read_proposal
+from plugins.videotron.keys.keyfiles import BadKeys
+from plugins.videotron.keys.proposals import read_proposal
 from plugins.videotron.protocol import (
     MAX_DOCUMENT_BYTES,
     Command,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plugins.videotron.keyring import make
+from plugins.videotron.keys.keyring import make
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from plugins.videotron import ceremony
-from plugins.videotron.ceremony import Change
-from plugins.videotron.keyfiles import BadKeys, read_key
-from plugins.videotron.keyring import KEYCHAIN, LIFETIME, MAX_KEYSETS, ONLINE, ROOT, load, role
-from plugins.videotron.proposals import (
+from plugins.videotron.keys import ceremony
+from plugins.videotron.keys.ceremony import Change
+from plugins.videotron.keys.keyfiles import BadKeys, read_key
+from plugins.videotron.keys.keyring import KEYCHAIN, LIFETIME, MAX_KEYSETS, ONLINE, ROOT, load, role
+from plugins.videotron.keys.proposals import (
     Proposal,
     changes,
     check_known,
@@ -33,7 +33,7 @@ DIES = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from plugins.videotron import ceremony
+from plugins.videotron.keys import ceremony
 
 left = int(sys.argv[2])
 replace = Path.replace
@@ -213,7 +213,7 @@ def test_a_proposal_that_was_overtaken_is_refused(folder: Path, now: datetime) -
 
 
 def test_a_proposal_of_another_office_is_refused(folder: Path, tmp_path: Path, now: datetime) -> None:
-    from plugins.videotron.keyring import make
+    from plugins.videotron.keys.keyring import make
 
     make(tmp_path / "other", "tetangga", now=now)
     foreign = ceremony.prepare(tmp_path / "other", Change(), now=now)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from plugins.videotron.keyfiles import BadKeys, KeysHidden, KeysMissing, write_key
-from plugins.videotron.keyring import KEYCHAIN, LIFETIME, ONLINE, ROOT, days_left, load, locked, make
+from plugins.videotron.keys.keyfiles import BadKeys, KeysHidden, KeysMissing, write_key
+from plugins.videotron.keys.keyring import KEYCHAIN, LIFETIME, ONLINE, ROOT, days_left, load, locked, make
 from plugins.videotron.protocol import SigningKey
 from plugins.videotron.protocol.keychains import read_keychain
 
@@ -20,7 +20,7 @@ DIES = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from plugins.videotron.keyring import make
+from plugins.videotron.keys.keyring import make
 
 left = int(sys.argv[2])
 replace = Path.replace
@@ -187,7 +187,7 @@ def test_a_credential_that_systemd_could_not_find_names_the_remedy(
 def test_a_key_that_this_user_may_not_read_is_told_apart(folder: Path, now: datetime) -> None:
     script = (
         "import os, sys; from pathlib import Path; from datetime import UTC, datetime;"
-        "from plugins.videotron.keyring import load; from plugins.videotron.keyfiles import KeysHidden\n"
+        "from plugins.videotron.keys.keyring import load; from plugins.videotron.keys.keyfiles import KeysHidden\n"
         "os.chdir(sys.argv[1]); os.setuid(65534)\n"
         "try: load(Path('.'), now=datetime.now(UTC))\n"
         "except KeysHidden as error: print('hidden', error)"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from plugins.videotron import ceremony, keystatus
-from plugins.videotron.keyfiles import KeysHidden, write_key
-from plugins.videotron.keyring import KEYCHAIN, ONLINE, ROOT, load, role
-from plugins.videotron.proposals import sign
+from plugins.videotron.keys import ceremony, keystatus
+from plugins.videotron.keys.keyfiles import KeysHidden, write_key
+from plugins.videotron.keys.keyring import KEYCHAIN, ONLINE, ROOT, load, role
+from plugins.videotron.keys.proposals import sign
 from plugins.videotron.protocol import SigningKey
 
 
@@ -42,7 +42,7 @@ def test_a_key_that_this_user_may_not_see_is_no_alarm(
     def hidden(path: Path, **_: object) -> SigningKey:
         raise KeysHidden(f"{path} may not be read by this user; use sudo")
 
-    monkeypatch.setattr("plugins.videotron.keyring.read_key", hidden)  # root may read everything
+    monkeypatch.setattr("plugins.videotron.keys.keyring.read_key", hidden)  # root may read everything
 
     assert keystatus.unusable(folder, now=now) == []
     found = keystatus.look(folder, now=now)

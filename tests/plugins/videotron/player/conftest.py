@@ -19,7 +19,7 @@ import aiomqtt
 import pytest
 import structlog
 
-from plugins.videotron.keyring import Keyring, make
+from plugins.videotron.keys.keyring import Keyring, make
 from plugins.videotron.local_broker import LocalBroker, local_broker
 from plugins.videotron.player.agent import Agent, SystemClock
 from plugins.videotron.player.settings import BrokerSettings, MpvSettings, PlayerSettings, ScreenSettings

@@ -14,7 +14,6 @@ import structlog
 
 from hub.api.files import sha256_of
 from hub.testing import FakeClock
-from plugins.videotron.contents import Content, cut
 from plugins.videotron.player.fetching import RETRY_S, Fetching
 from plugins.videotron.player.store import Store
 from plugins.videotron.protocol import (
@@ -31,6 +30,7 @@ from plugins.videotron.protocol import (
     encode_block,
     tag_of,
 )
+from plugins.videotron.transfer.contents import Content, cut
 
 BLOCK = 1024
 BLOCKS = 12

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hub.api.errors import HubError
-from plugins.videotron import ceremony
-from plugins.videotron.keyring import KEYCHAIN, load, make
+from plugins.videotron.keys import ceremony
+from plugins.videotron.keys.keyring import KEYCHAIN, load, make
 from plugins.videotron.player.newkeys import install
 from plugins.videotron.player.timekeeping import Timekeeper
 from plugins.videotron.player.trusted import Limits, Trusted

@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from plugins.videotron.ceremony import rotate
-from plugins.videotron.keyring import Keyring, load, make
+from plugins.videotron.keys.ceremony import rotate
+from plugins.videotron.keys.keyring import Keyring, load, make
 from plugins.videotron.player import connection
 from plugins.videotron.player.agent import Agent
 from plugins.videotron.player.clips import Clip, Play, Result

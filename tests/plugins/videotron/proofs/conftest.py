@@ -17,8 +17,8 @@ import structlog
 from hub.api import Fact, ItemNumber, Played, Sha256
 from hub.testing import FakeClock, FakeHub
 from plugins.videotron.complaints import Complaints
-from plugins.videotron.proof_store import FILE_NAME, ProofStore
-from plugins.videotron.proofs import ProofKeeper
+from plugins.videotron.proofs.keeper import ProofKeeper
+from plugins.videotron.proofs.store import FILE_NAME, ProofStore
 from plugins.videotron.protocol import (
     Document,
     ProofAck,

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from hub.cli.main import main
 from hub.ledger import facts
 from hub.ledger.database import open_for_writing, transaction
-from plugins.videotron.enrolments import FILE, Enrolments
+from plugins.videotron.enrolment.enrolments import FILE, Enrolments
 from plugins.videotron.protocol import ProofEntry, ProofOfPlay, SigningKey, encode_signed
 from plugins.videotron.protocol.chain import BEGINNING, link
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from plugins.videotron.proof_reading import open_proofs
+from plugins.videotron.proofs.reading import open_proofs
 from plugins.videotron.protocol import Attack, ProofAck, Refused, SigningKey, WireError, encode, encode_signed
 
 MONTH = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))

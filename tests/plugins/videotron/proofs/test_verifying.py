@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from plugins.videotron.commands_proof import keys_by_time
-from plugins.videotron.enrolments import Enrolment
-from plugins.videotron.proof_findings import Findings, ranges
-from plugins.videotron.proof_month import period_of, verify_month
-from plugins.videotron.proof_reading import open_proofs
-from plugins.videotron.proofs import journal_key
+from plugins.videotron.commands.proof import keys_by_time
+from plugins.videotron.enrolment.enrolments import Enrolment
+from plugins.videotron.proofs.findings import Findings, ranges
+from plugins.videotron.proofs.keeper import journal_key
+from plugins.videotron.proofs.month import period_of, verify_month
+from plugins.videotron.proofs.reading import open_proofs
 from plugins.videotron.protocol import SigningKey, encode_signed
 from plugins.videotron.protocol.chain import segment_of
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from plugins.videotron.developing import develop, frames_around
-from plugins.videotron.pictures import Difference, nearest
 from plugins.videotron.player.settings import ScreenSettings, StripSettings
 from plugins.videotron.player.shots import shrink
+from plugins.videotron.screenshots.developing import develop, frames_around
+from plugins.videotron.screenshots.pictures import Difference, nearest
 
 FOLDED = (StripSettings(width=160, height=60), StripSettings(x=160, width=160, height=60, to_y=64))
 PLACES = {

@@ -1,0 +1,1 @@
+"""Orders above the schedule: emergency, blackout, and their end."""

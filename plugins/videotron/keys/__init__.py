@@ -1,0 +1,1 @@
+"""The hub's keys: made, kept, rotated by a ceremony, looked at."""

@@ -1,0 +1,1 @@
+"""What is known of each screen, and what to do about it."""

@@ -1,0 +1,1 @@
+"""How films come to players: blocks, who gets which when, what it costs."""
