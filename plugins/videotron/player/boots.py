@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 from plugins.videotron.player.spoiled import put
+from plugins.videotron.protocol.wire import MAX_SAFE_INTEGER
 
 
 def count_boot(folder: Path, *, now: int) -> int:
@@ -18,7 +19,7 @@ def count_boot(folder: Path, *, now: int) -> int:
         count = int(path.read_text()[:20]) + 1
     except (OSError, ValueError):
         count = 1
-    count = max(count, now)
+    count = max(count if count <= MAX_SAFE_INTEGER else 1, now)
     with contextlib.suppress(OSError):
         put(path, f"{count}\n")
     return count

@@ -253,6 +253,12 @@ def test_each_start_counts_on_whatever_became_of_the_count(tmp_path: Path, way: 
         assert count_boot(tmp_path, now=1500) == 2001
 
 
+def test_a_count_that_no_state_could_carry_is_no_count(tmp_path: Path) -> None:
+    (tmp_path / "boots").write_text("9" * 20)
+
+    assert count_boot(tmp_path, now=2000) == 2000
+
+
 def test_a_player_whose_key_cannot_be_read_plays_on_and_says_so(tmp_path: Path) -> None:
     before = Identity.load_or_make(tmp_path)
     unreadable(tmp_path / "identity.key")
