@@ -6,6 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export PYTHONSAFEPATH := 1
 ARGS ?=
 ONLY ?=
+SERVER ?=
 DIR ?=
 TESTS := -n 2 --dist loadgroup
 
@@ -45,5 +46,5 @@ hostile: setup ## what comes of every file below DIR=..., or of hostile files of
 install: ## the hub as a service on this server (root)
 	@config/install hub
 
-install-player: ## only the player, on the machine at a screen (root)
-	@config/install player
+install-player: ## only the player, on the machine at a screen (root); SERVER=NAME is the server with the hub
+	@config/install player $(if $(SERVER),"$(SERVER)")
