@@ -73,7 +73,6 @@ class Intray:
             self._take_state(player, message)
         elif kind == "proof":
             proofs.take(player, message.payload, self._keys_of(player))
-            self._roster.heard(player)
         elif kind == "shot":
             self._shots.take(player, message.payload, self._keys_of(player))
 
@@ -95,7 +94,6 @@ class Intray:
             return
         if report.blocks != self._sender.blocks_of(cid):
             raise WireError(f"a report about {report.blocks} blocks of {cid}")
-        self._roster.heard(player)
         self._sender.report(cid, player, report)
         if ReportFlag.DONE in report.flags and report.have == (1 << report.blocks) - 1:
             self._log.info("content_was_fetched", player=player, cid=cid)

@@ -63,7 +63,8 @@ class Roster:
             return False
         self._judge(seen, state)
         before, was_online = seen.state, self.online(player)
-        self._take_in(seen, state, retained=retained)
+        # The last one once more is what a broker says for a player that is gone.
+        self._take_in(seen, state, live=not retained and (state.boots, state.n) > seen.order)
         return before is None or _of_note(before) != _of_note(state) or was_online != self.online(player)
 
     def follows(self, player: str) -> tuple[int, int] | None:
@@ -75,11 +76,6 @@ class Roster:
         """What the player said last; None when it was not heard yet."""
         seen = self._seen.get(player)
         return seen.state if seen else None
-
-    def heard(self, player: str) -> None:
-        """Something came from it just now that it alone can have sent."""
-        self._seen[player].last_seen = self._clock.now()
-        self.changed = True
 
     def holds(self, player: str, cids: Iterable[str]) -> bool:
         return player in self._seen and self._seen[player].holds.issuperset(cids)
@@ -115,9 +111,9 @@ class Roster:
         if order == seen.order and seen.state is not None and seen.state != state:
             raise Refused(Attack.EQUIVOCATION, f"another state under the number of the last one ({_named(order)})")
 
-    def _take_in(self, seen: Seen, state: PlayerState, *, retained: bool) -> None:
+    def _take_in(self, seen: Seen, state: PlayerState, *, live: bool) -> None:
         now = self._clock.now()
-        if not retained:
+        if live:
             seen.last_seen, seen.online, seen.clock_offset = now, True, state.clock - now
         if seen.state is None or _shown(seen.state) != _shown(state) or seen.shows_since is None:
             seen.shows_since = state.playing.since if state.playing else now

@@ -51,6 +51,17 @@ def state(n: int = 1, **changes: Any) -> PlayerState:
     return PlayerState(**facts | changes)
 
 
+def test_the_last_state_again_and_again_does_not_make_a_player_seem_to_be_there(roster, clock):
+    roster.on_state("gate-1", state(n=5), retained=False)
+    clock.advance(timedelta(minutes=2))
+
+    news = roster.on_state("gate-1", state(n=5), retained=False)
+
+    assert not news
+    assert not roster.online("gate-1")
+    assert roster.last_seen("gate-1") == NOON
+
+
 def test_a_retained_state_tells_what_a_player_holds_but_not_that_it_is_there(roster):
     news = roster.on_state("gate-1", state(holds=(CID,)), retained=True)
 
