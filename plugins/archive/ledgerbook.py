@@ -10,6 +10,7 @@ from hub.api import Item, ItemNumber, JournalEntry, PluginContext
 from hub.api.files import write_atomically
 from plugins.archive import events
 from plugins.archive.cabinet import Cabinet
+from plugins.archive.deviations import deviations_csv, deviations_name
 from plugins.archive.months import Month
 from plugins.archive.one_thread import OneThread
 from plugins.archive.record import Destination
@@ -113,8 +114,15 @@ class Ledgerbook:
         content = list_csv(lines, self._context.settings, self._context.zone)
         if not path.is_file() or path.read_bytes() != content:
             write_atomically(path, content)
+        self._write_deviations(month)
         self._state.mark_clean(month)
         return path
+
+    def _write_deviations(self, month: Month) -> None:
+        folder = self._cabinet.growing_folder(month)
+        path, content = folder / deviations_name(month), deviations_csv(folder / events.NAME)
+        if content and (not path.is_file() or path.read_bytes() != content):
+            write_atomically(path, content)
 
     def _counted(self) -> int:
         return self._state.seq

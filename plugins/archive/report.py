@@ -22,6 +22,7 @@ COLUMNS = (
     "Retensi", "Lokasi arsip", "Keterangan", "Unit penguasa", "SHA-256", "Ukuran (bita)", "Nama asli",
 )  # fmt: skip
 
+EMERGENCY = "DARURAT-"  # the approval number that `siarhub videotron emergency FILE` writes
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
@@ -118,6 +119,8 @@ def _remarks(line: Line) -> str:
         remarks.append("hanya diarsipkan" if only_archive else "belum tersiarkan")
     if line.item is not None and line.item.repeats:
         remarks.append(f"siarkan ulang dari {line.item.repeats}")
+    if line.item is not None and line.item.approval and line.item.approval.number.startswith(EMERGENCY):
+        remarks.append("penyimpangan: siaran darurat")
     if not line.place:
         remarks.append("belum diarsipkan")
     return ", ".join(remarks)

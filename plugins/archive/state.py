@@ -21,6 +21,7 @@ from hub.api import (
     ItemNumber,
     ItemState,
     JournalEntry,
+    OrderGiven,
     Played,
 )
 from plugins.archive.events import happened_at
@@ -183,7 +184,7 @@ class ArchiveState:
             cause = Cause.ENDED if fact.state is ItemState.ENDED else Cause.WITHDRAWN
             if self.proved_at(fact.item) is None:
                 self._due(fact.item, at, cause)
-        self._touch(Month.of(at, self._zone), dirty=isinstance(fact, Played | Aired))
+        self._touch(Month.of(at, self._zone), dirty=isinstance(fact, Played | Aired | OrderGiven))
 
     def _count_airing(self, channel: str, fact: Aired, at: datetime) -> None:
         if fact.state not in (AiringState.AIRED, AiringState.PARTIAL):
