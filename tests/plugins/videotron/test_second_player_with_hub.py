@@ -43,6 +43,7 @@ class Second:
     folder: Path
     pid: str = "gate-1"
     film_s: float = 0.3
+    receive_maximum: int = 8
     process: asyncio.subprocess.Process | None = None
     orders: itertools.count = field(default_factory=lambda: itertools.count(1))
 
@@ -50,6 +51,7 @@ class Second:
         (self.folder / "state").mkdir(parents=True, exist_ok=True)
         broker = self.station.broker
         told = {"folder": str(self.folder / "state"), "ns": broker.namespace, "film_s": self.film_s}
+        told["receive_maximum"] = self.receive_maximum
         keychain = (self.station.plugin._context.state_dir / "keys" / "keychain.json").read_bytes()
         key = Ed25519PrivateKey.from_private_bytes(
             hashlib.sha256(self.pid.encode()).digest()
@@ -152,7 +154,7 @@ async def test_fetches_beside_another_player_is_delivered_and_its_plays_are_reco
 async def test_goes_on_where_it_was_killed_and_its_proofs_stay_one_chain(broker, tools, tmp_path):
     data = film(200)
     async with slow_station(broker, tools, tmp_path).running() as station:
-        second = Second(station=station, tools=tools, folder=tmp_path / "second")
+        second = Second(station=station, tools=tools, folder=tmp_path / "second", receive_maximum=1)
         await second.start()
         rendition, began = await station.deliver(data, screens=("gate-1",)), time.monotonic()
         had = await blocks_on_the_disk(second, rendition, 60)
@@ -278,7 +280,7 @@ async def test_outlives_the_broker_and_says_goodbye(second):
 async def test_a_new_hub_goes_on_where_the_old_one_was_killed(broker, tools, tmp_path):
     data = film(200)
     async with slow_station(broker, tools, tmp_path).running() as old:
-        second = Second(station=old, tools=tools, folder=tmp_path / "second")
+        second = Second(station=old, tools=tools, folder=tmp_path / "second", receive_maximum=1)
         await second.start()
         rendition = await old.deliver(data, screens=("gate-1",))
         await blocks_on_the_disk(second, rendition, 60)

@@ -5,8 +5,8 @@ accepted), schedule.py and deciding.py (what is shown), films.py and fetching.py
 proven), enrolling.py, then player.py. It shows no picture: a film is a timer. It needs Python 3.11, `cryptography`
 and `paho-mqtt`. It is no player for an office: a spoiled disk ends it.
 
-SETTINGS.json has `folder`, `ns`, and `host`, `port`, `tls` of the broker at which it enrols. Everything else it makes
-or is given: `key` (its private key) and `enrolment` stand in the folder.
+SETTINGS.json has `folder`, `ns`, and `host`, `port`, `tls` of the broker at which it enrols, and `receive_maximum`, 1
+on a slow link. Everything else it makes or is given: `key` (its private key) and `enrolment` stand in the folder.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def play(
 ) -> None:
     broker = {**credential["broker"], "password": credential["password"]}
     made = {"folder": Path(found["folder"]), "pid": credential["player"], "ns": found["ns"]}
-    settings = Settings(**made, **broker, film_s=found.get("film_s"))
+    told = {key: found[key] for key in ("film_s", "receive_maximum") if key in found}
+    settings = Settings(**made, **broker, **told)
     kept, rules = settings.folder / "trust", {"pid": settings.pid, "clock": settings.clock}
     if kept.exists():
         trust = Trust(kept, **rules)

@@ -89,8 +89,11 @@ class Player:
             self._connect()
         if self._client is None:
             time.sleep(0.05)
-        elif self._client.loop(0.05) != mqtt.MQTT_ERR_SUCCESS:
+        elif self._client.loop(self._idle_s()) != mqtt.MQTT_ERR_SUCCESS:
             self._lose()
+
+    def _idle_s(self) -> float:
+        return max(0.0, min(0.05, self._acks[0][0] - time.monotonic())) if self._acks else 0.05
 
     def _connect(self) -> None:
         settings, properties = self.settings, Properties(PacketTypes.CONNECT)
