@@ -134,18 +134,38 @@ def programme(
         for rendition in current.renditions
         if rendition.sha256 in contents
     ]
-    ready = [_standby(current.item, rendition, contents) for current, rendition in films if is_kept(current, kept)]
+    waiting = _by_need([film for film in films if is_kept(film[0], kept)], kept)
+    ready = [_standby(current.item, rendition, contents) for current, rendition in waiting]
     loop = [
         _item(current.item, rendition, contents, offline, fetch_after)
         for current, rendition in films
         if not is_kept(current, kept)
     ]
     spare = [film for film in ready if film.name == FALLBACK]
+    newest = [film for film in spare if film.item == spare[0].item]
     return Programme(
         items=tuple(loop[:MAX_ITEMS]),
         standby=tuple(film for film in ready if film.name != FALLBACK)[:MAX_STANDBY],
-        fallback=spare[-1] if spare else None,
+        fallback=newest[-1] if newest else None,
     )
+
+
+def _by_need(
+    films: Sequence[tuple[CurrentDelivery, Rendition]], kept: Collection[ItemNumber]
+) -> list[tuple[CurrentDelivery, Rendition]]:
+    """What an emergency was ordered with; then of each template the item that an order shows, the one accepted last;
+    then those that it replaced: these go when there are too many. The newest first in each."""
+    found = sorted(films, key=lambda film: (film[0].item.accepted_at, film[0].item.number), reverse=True)
+    shown: dict[str, ItemNumber] = {}
+    for current, _ in found:
+        shown.setdefault(current.item.template, current.item.number)
+    return sorted(found, key=lambda film: _need(film[0].item, kept, shown))
+
+
+def _need(item: Item, kept: Collection[ItemNumber], shown: Mapping[str, ItemNumber]) -> int:
+    if item.number in kept:
+        return 0
+    return 1 if shown[item.template] == item.number else 2
 
 
 def is_kept(current: CurrentDelivery, kept: Collection[ItemNumber]) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from hub.api import Channel, Classification, DeliveryState, ItemState, MediaKind, Priority
 from hub.testing import NOON, make_asset, make_current, make_item, make_media, make_rendition
+from plugins.videotron import manifests
 from plugins.videotron.manifests import pictures_of, plan, programme, screens_of, to_show, unknown_screens
 from plugins.videotron.settings import OfflineSettings, ScreenSettings
 from plugins.videotron.transfer.contents import cut
@@ -140,6 +141,27 @@ def test_a_template_is_kept_ready_and_never_in_the_loop(current):
     assert [(film.item, film.name) for film in made.standby] == [("IP-2026-11-0001", "banjir")]
     assert made.fallback.item == "IP-2026-11-0002"
     assert len(made.files()) == 3
+
+
+def test_what_an_emergency_needs_has_its_place_however_many_templates_were_dropped(current, monkeypatch):
+    monkeypatch.setattr(manifests, "MAX_STANDBY", 3)
+    old = [current(f"IP-2026-11-000{n}", template="banjir", priority=Priority.URGENT) for n in range(1, 5)]
+    newest = current("IP-2026-11-0005", template="banjir", accepted_at=NOON + timedelta(hours=1))
+    other = current("IP-2026-11-0006", template="gempa")
+    own = current("IP-2026-11-0007")
+
+    made = programme_of(*old, newest, other, own, kept={own.item.number})
+
+    assert [film.item[-1] for film in made.standby] == ["7", "5", "6"]
+
+
+def test_of_two_films_for_empty_times_the_one_accepted_last_is_shown(current):
+    new = current(
+        "IP-2026-11-0001", template="cadangan", accepted_at=NOON + timedelta(hours=1), priority=Priority.URGENT
+    )
+    old = current("IP-2026-11-0002", template="cadangan")
+
+    assert programme_of(new, old).fallback.item == new.item.number
 
 
 def test_what_is_urgent_or_immediate_may_be_shown_offline_for_a_shorter_time(current):
