@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from hub.api import Clock, Fact, Journal, Log, Played
 from plugins.videotron.broker import Link
@@ -29,6 +31,8 @@ from plugins.videotron.store import Given, Store
 
 TRY_AGAIN_S = 30.0
 MAX_WAITING = 100  # batches; more are dropped, for a player sends again until it is acknowledged
+MOST_OF_ONE = 2  # of these: a player sends one and waits for its acknowledgement
+DAY_BYTES = 200_000_000  # of one player: twice what it can have waiting, for the envelopes are kept for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +65,27 @@ class ProofKeeper:
         self._clock = clock
         self._log = log
         self._waiting: asyncio.Queue[_Batch] = asyncio.Queue(MAX_WAITING)
+        self._waits = Counter[str]()  # batches by player
+        self._kept_today: tuple[date, Counter[str]] = (date.min, Counter())  # bytes by player
 
     def take(self, player: str, payload: bytes, keys: Mapping[str, bytes]) -> None:
         """Keep a batch for `run`; `keys` are those with which this player may sign. Raises: WireError."""
+        if self._waiting.full() or self._waits[player] >= MOST_OF_ONE:
+            self._log.info("proof_was_dropped", player=player, reason="too many are waiting")
+            return
         proof = decode_signed(ProofOfPlay, payload, keys)
         if proof.player != player:
             raise Refused(Attack.WRONG_AUDIENCE, f"it calls itself {proof.player}")
-        batch = _Batch(segment_of(proof), payload)
-        if self._waiting.full():
-            self._log.warning("proof_was_dropped", player=player, reason="too many are waiting")
-        else:
-            self._waiting.put_nowait(batch)
+        if self._today()[player] > DAY_BYTES:
+            raise Refused(Attack.OVER_LIMIT, f"more than {DAY_BYTES >> 20} MB of proofs today: no screen plays so much")
+        self._waiting.put_nowait(_Batch(segment_of(proof), payload))
+        self._waits[player] += 1
+
+    def _today(self) -> Counter[str]:
+        today = self._clock.now().date()
+        if self._kept_today[0] != today:
+            self._kept_today = (today, Counter())
+        return self._kept_today[1]
 
     async def run(self, link: Link) -> None:
         """Keep, record and acknowledge batches for one session with the broker. Raises: Disconnected."""
@@ -89,6 +103,7 @@ class ProofKeeper:
         await self.complete()
         while True:
             batch = await self._waiting.get()
+            self._waits[batch.segment.player] -= 1
             for ack in await self._keep(batch):
                 await link.publish(self._topics.control(batch.segment.player), self._sign(ack), qos=0)
 
@@ -105,6 +120,7 @@ class ProofKeeper:
         if isinstance(kept, Forked):
             return self._answer_fork(segment, kept)
         if kept.news:
+            self._today()[segment.player] += len(batch.body)
             self._name_holes(segment, kept)
         await self.complete()
         return [self._ack(segment, segment.last, segment.hashes[-1])]

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from plugins.videotron.proofs import keeper
 from plugins.videotron.proofs.reading import open_proofs
-from plugins.videotron.protocol import Attack, ProofAck, Refused, SigningKey, WireError, encode, encode_signed
+from plugins.videotron.protocol import Attack, ProofAck, Refused, SigningKey, WireError, encode, encode_signed, key_id
 
 MONTH = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 
@@ -72,6 +73,34 @@ async def test_forged_proof(hub: Any, record: Any) -> None:
     refused = [one.value.attack for one in (unsigned, changed, strange)]
     assert refused == [Attack.UNSIGNED, Attack.BAD_SIGNATURE, Attack.UNKNOWN_KEY]
     assert hub.journal.plays == []
+
+
+async def test_a_player_that_sends_without_end_takes_no_others_turn(hub: Any, record: Any, tools: Any) -> None:
+    other = tools.Record(player="gate-2").plays(1)
+    hub.enrol(other)
+    record.plays(200)
+    for last in range(1, 201):
+        hub.keeper.take("gate-1", record.sent(1, last), {key_id(record.key.public): record.key.public})
+
+    acks = await hub.hear(other.sent(), player="gate-2")
+
+    assert [(ack.player, ack.seq) for ack in acks] == [("gate-1", 1), ("gate-1", 2), ("gate-2", 1)]
+
+
+async def test_no_player_fills_the_disk_with_proofs_of_one_day(
+    hub: Any, record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "DAY_BYTES", 1000)
+    record.plays(30)
+    await hub.hear(record.sent(1, 10))
+
+    with pytest.raises(Refused) as refused:
+        await hub.hear(record.sent(11, 20))
+    hub.clock.advance(timedelta(days=1))
+    await hub.hear(record.sent(21, 30))
+
+    assert refused.value.attack is Attack.OVER_LIMIT
+    assert len(bodies(hub)) == 2
 
 
 async def test_proof_of_another_player(hub: Any, record: Any, tools: Any) -> None:
