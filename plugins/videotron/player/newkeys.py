@@ -8,7 +8,7 @@ from hub.api.errors import HubError
 from plugins.videotron.player.kept import known_trust
 from plugins.videotron.player.owned import write_owned
 from plugins.videotron.player.trusted import KEYCHAIN
-from plugins.videotron.protocol import Attack, Keyset, Refused, WireError
+from plugins.videotron.protocol import Attack, Keychain, Keyset, Refused, WireError, decode, encode
 from plugins.videotron.protocol.trust import follow_chain
 from plugins.videotron.protocol.wire import MAX_DOCUMENT_BYTES
 
@@ -27,8 +27,15 @@ def install(folder: Path, file: Path) -> Keyset:
         after = follow_chain(trust, chain)
     except WireError as error:
         raise HubError(_why(error, trust.keyset)) from None
-    write_owned(folder / KEYCHAIN, chain, mode=0o644)
+    write_owned(folder / KEYCHAIN, _from(trust.keyset.version, chain), mode=0o644)
     return after.keyset
+
+
+def _from(version: int, chain: bytes) -> bytes:
+    """The chain from the trusted keyset on: nobody has judged what stands before it, and the player may one day have
+    nothing but this file to begin with."""
+    texts = decode(Keychain, chain).keysets
+    return encode(Keychain(keysets=tuple(text for text in texts if decode(Keyset, text.encode()).version >= version)))
 
 
 def _why(error: WireError, keyset: Keyset) -> str:

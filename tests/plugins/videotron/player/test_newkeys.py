@@ -14,6 +14,7 @@ from plugins.videotron.keys.keyring import KEYCHAIN, load, make
 from plugins.videotron.player.newkeys import install
 from plugins.videotron.player.timekeeping import Timekeeper
 from plugins.videotron.player.trusted import Limits, Trusted
+from plugins.videotron.protocol import Keychain, decode, encode
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
@@ -98,3 +99,19 @@ def test_an_endless_file_is_refused(tmp_path: Path, folder: Path) -> None:
 
     with pytest.raises(HubError, match="do not follow it"):
         install(folder, tmp_path / "endless.json")
+
+
+def test_a_history_that_somebody_put_before_the_trusted_keys_is_not_kept(
+    hub: Path, folder: Path, tmp_path: Path
+) -> None:
+    make(tmp_path / "stranger", "kantor", now=NOW)
+    foreign = decode(Keychain, (tmp_path / "stranger" / KEYCHAIN).read_bytes()).keysets
+    keyset = ceremony.rotate(hub, now=NOW)
+    true = decode(Keychain, (hub / KEYCHAIN).read_bytes()).keysets
+    (tmp_path / "stick.json").write_bytes(encode(Keychain(keysets=(*foreign, *true[1:]))))
+
+    install(folder, tmp_path / "stick.json")
+    for name in ("trust.json", "trust.old.json"):
+        (folder / name).unlink(missing_ok=True)
+
+    assert player(folder).keyset == keyset
