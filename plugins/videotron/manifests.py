@@ -24,6 +24,7 @@ from hub.api import (
     Sha256,
     Want,
 )
+from plugins.videotron.emergency.asked import is_reference
 from plugins.videotron.protocol import File, ManifestItem, Standby
 from plugins.videotron.protocol.hours import dayparts_of
 from plugins.videotron.settings import OfflineSettings, ScreenSettings
@@ -163,14 +164,19 @@ def _by_need(
 
 
 def _need(item: Item, kept: Collection[ItemNumber], shown: Mapping[str, ItemNumber]) -> int:
-    if item.number in kept:
+    if is_emergencys(item, kept):
         return 0
     return 1 if shown[item.template] == item.number else 2
 
 
 def is_kept(current: CurrentDelivery, kept: Collection[ItemNumber]) -> bool:
     """Whether its films stand ready, and are fetched whatever a screen's download window."""
-    return bool(current.item.template) or current.item.number in kept
+    return bool(current.item.template) or is_emergencys(current.item, kept)
+
+
+def is_emergencys(item: Item, kept: Collection[ItemNumber]) -> bool:
+    """Whether it was dropped for an emergency alone, whatever became of the order."""
+    return item.number in kept or (item.approval is not None and is_reference(item.approval.number))
 
 
 def _item(

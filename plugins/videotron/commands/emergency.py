@@ -16,7 +16,16 @@ from hub.api import Outcome
 from hub.api.cli import CommandContext
 from plugins.videotron.commands import moments
 from plugins.videotron.commands.dropping import Drop, Sidecar
-from plugins.videotron.emergency.asked import BLACKOUT, CLEAR, EMERGENCY, EVERY, USUAL, NotAsked, chosen_screens
+from plugins.videotron.emergency.asked import (
+    BLACKOUT,
+    CLEAR,
+    EMERGENCY,
+    EVERY,
+    USUAL,
+    NotAsked,
+    chosen_screens,
+    reference_at,
+)
 from plugins.videotron.emergency.reckoning import is_final, read_reckoning, told_in_english
 from plugins.videotron.emergency.standing import Stand
 from plugins.videotron.settings import VideotronSettings
@@ -108,7 +117,7 @@ def _show_file(
 ) -> None:
     """Copy it beside the intake, order its emergency, and only then let the intake see it."""
     now = datetime.now(UTC)
-    reference = f"DARURAT-{now.astimezone(hub.zone):%Y%m%d-%H%M%S}"
+    reference = reference_at(now.astimezone(hub.zone))
     sidecar = Sidecar(
         title=title or path.stem,
         why=why,

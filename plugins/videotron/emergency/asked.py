@@ -17,6 +17,7 @@ NAMES = frozenset({EMERGENCY, BLACKOUT, CLEAR})
 EVERY = frozenset({"all", "semua"})
 LONGEST = timedelta(days=7)
 USUAL = timedelta(hours=2)
+_REFERENCE = re.compile(r"DARURAT-\d{8}-\d{6}\Z", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -60,6 +61,16 @@ def understood(order: Order, screens: Mapping[str, ScreenSettings], now: datetim
         file=file,
         reference=order.args.get("reference", ""),
     )
+
+
+def reference_at(now: datetime) -> str:
+    """The approval number in the sidecar of a file that is dropped for an emergency now; local time."""
+    return f"DARURAT-{now:%Y%m%d-%H%M%S}"
+
+
+def is_reference(number: str) -> bool:
+    """Whether such a file has it. Also when its emergency was cleared before it came, it is nothing for the loop."""
+    return bool(_REFERENCE.match(number))
 
 
 def chosen_screens(text: str, screens: Mapping[str, ScreenSettings]) -> tuple[str, ...]:

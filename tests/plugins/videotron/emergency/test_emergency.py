@@ -35,6 +35,7 @@ from hub.api import (
 )
 from hub.api.files import write_atomically
 from hub.testing import make_asset, make_item, make_rendition
+from plugins.videotron.emergency.asked import reference_at
 from plugins.videotron.emergency.overrides import Wish
 from plugins.videotron.keys.ceremony import rotate
 from plugins.videotron.player.agent import Agent
@@ -311,6 +312,21 @@ async def test_a_file_is_followed_from_its_drop_to_the_screen_and_never_shown_by
         await tools.until(lambda: scene.shows() is Shows.ITEMS)
         assert [item.item for item in agent.trusted.manifest.items] == [DAILY]
         assert [film.item for film in agent.trusted.manifest.standby] == [FILE]
+
+
+async def test_a_file_whose_emergency_ended_before_it_was_there_does_not_come_into_the_loop(scene, tools, clips):
+    reference = reference_at(datetime.now(UTC))
+    sha256 = hashlib.sha256(clips["lime"]).hexdigest()
+    await scene.order("emergency", file=sha256, reference=reference, screens="gate-1")
+    await scene.order("clear", screens="gate-1")
+
+    approval = Approval(number=reference, date=datetime.now(UTC).date(), approver="ahmad")
+    await scene.deliver(clips["lime"], FILE, approval=approval)
+    await tools.until(lambda: scene.station.exchange._player("gate-1").films(FILE))
+
+    manifest = scene.station.exchange.issuer.issued["gate-1"].manifest
+    assert [film.item for film in manifest.items] == []
+    assert [film.item for film in manifest.standby] == [FILE]
 
 
 async def test_somebody_elses_file_is_not_taken_for_the_one_that_was_ordered(scene, tools, clips):
