@@ -97,6 +97,19 @@ async def test_a_limited_player_takes_blocks_no_faster_and_orders_at_once(
     assert ear.of(CONTROL)[0] < ear.of(BLOCKS)[-1]
 
 
+async def test_a_limit_that_comes_later_holds_on_a_lan_too(broker: LocalBroker, hub_client: aiomqtt.Client) -> None:
+    ear = Ear()
+    async with listening(broker, ear, link="lan") as connection:
+        ear.ready.clear()
+        connection.limit(1024)
+        await ear.ready.wait()  # again, with one block at a time: Mosquitto 2.0.11 would send many
+        for _ in range(6):
+            await hub_client.publish(BLOCKS, b"x" * 64_000, qos=1)
+        await ear.until(lambda: len(ear.of(BLOCKS)) == 6)
+
+    assert 1.5 < ear.of(BLOCKS)[-1] - ear.of(BLOCKS)[0] < 6
+
+
 async def test_the_broker_holds_back_what_is_not_acknowledged(broker: LocalBroker, hub_client: aiomqtt.Client) -> None:
     ear = Ear(holding=asyncio.Event())
     async with listening(broker, ear, link="slow"):
