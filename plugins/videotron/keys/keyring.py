@@ -173,7 +173,7 @@ def locked(folder: Path) -> Iterator[None]:
 def _remedy(folder: Path) -> str:
     """For an online key that is not the keyset's."""
     if online_path(folder).name == CREDENTIAL:
-        return "after a change, systemctl restart siarhub"
+        return "after a change that was cut off, siarhub videotron keys renew; then systemctl restart siarhub"
     return "complete the change (siarhub videotron keys renew), or take both files from one backup"
 
 
