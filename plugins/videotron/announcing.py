@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from hub.api import Clock
-from plugins.videotron.broker import Disconnected, Link
+from plugins.videotron.broker import Link
 from plugins.videotron.insisting import Insisting
 from plugins.videotron.store import Store
 
@@ -61,11 +61,10 @@ class Announcer:
         """Say again what is not followed yet, for one session. Raises: Disconnected."""
         while True:
             self._news.clear()
-            for topic, document in self._insisting.due(self._clock.monotonic()):
-                if self._link is not link:
-                    raise Disconnected("another session has begun")
-                await self._say(link, topic, document, insist=True)
-            await self._until(self._insisting.next_at())
+            if self._link is link:  # else nothing was announced in it yet, and what is due is of the session before
+                for topic, document in self._insisting.due(self._clock.monotonic()):
+                    await self._say(link, topic, document, insist=True)
+            await self._until(self._insisting.next_at() if self._link is link else None)
 
     async def _until(self, next_at: float | None) -> None:
         wait = None if next_at is None else max(0.02, next_at - self._clock.monotonic())
