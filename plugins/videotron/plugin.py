@@ -33,7 +33,7 @@ from hub.api import (
 from plugins.videotron.accounts import problems_of_acl
 from plugins.videotron.emergency.desk import EmergencyDesk
 from plugins.videotron.enrolment.enrolments import FILE as ENROLMENTS
-from plugins.videotron.enrolment.enrolments import Enrolments, carry_out
+from plugins.videotron.enrolment.enrolments import REVOKED, Enrolments, carry_out
 from plugins.videotron.exchange import Exchange
 from plugins.videotron.keys import keystatus
 from plugins.videotron.keys.keyfiles import KeysMissing
@@ -142,6 +142,8 @@ class VideotronPlugin:
             return await self._screenshot(order.args.get("screen", ""))
         outcome = await self._emergency_desk.order(order)
         outcome = outcome or await carry_out(order, self._enrolments, self._settings.screens)
+        if order.name == REVOKED:
+            self._exchange.roster.forget(order.args.get("player", ""))
         self._exchange.wake()
         return outcome or Outcome(done=False, message=f"videotron has no order {order.name}")
 

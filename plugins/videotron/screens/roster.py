@@ -102,6 +102,12 @@ class Roster:
                 seen.last_seen = seen.last_seen or (datetime.fromisoformat(last) if last else None)
                 seen.key, seen.order = str(row.get("key") or ""), (int(row.get("boots", -1)), int(row.get("n", -1)))
 
+    def forget(self, player: str) -> None:
+        """Its machine was revoked: what that said tells nothing of the screen any more."""
+        if player in self._seen:
+            self._seen[player] = Seen()
+            self.changed = True
+
     def _judge(self, seen: Seen, state: PlayerState) -> None:
         order = (state.boots, state.n)
         if order < seen.order:

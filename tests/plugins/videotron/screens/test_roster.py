@@ -184,3 +184,16 @@ def test_a_player_that_said_goodbye_is_there_again_with_its_next_state(roster):
     assert roster.on_state("gate-1", state(2), retained=False)
 
     assert roster.online("gate-1")
+
+
+def test_a_screen_whose_machine_was_revoked_is_never_heard_until_another_one_speaks(roster):
+    roster.on_state("gate-1", state(n=5, holds=(CID,)), retained=False, key="old")
+
+    roster.forget("gate-1")
+    roster.forget("nobody")
+
+    assert roster.seen("gate-1").last_seen is None
+    assert not roster.online("gate-1")
+    assert not roster.holds("gate-1", [CID])
+    roster.on_state("gate-1", state(n=1), retained=False, key="new")
+    assert roster.online("gate-1")
