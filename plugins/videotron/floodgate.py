@@ -10,7 +10,8 @@ from plugins.videotron.complaints import Complaints
 
 MESSAGES_PER_S = 2000  # reports on a fast link with small blocks
 BYTES_PER_S = 4 << 20
-BURST_S = 2.0
+STATES_PER_S = 10  # a player says one a second at most; each has the hub look at everything anew
+BURST_S, STATES_BURST_S = 2.0, 5.0
 MOST_SENDERS = 5000
 
 
@@ -18,6 +19,16 @@ MOST_SENDERS = 5000
 class _Share:
     messages: Bucket = field(default_factory=lambda: Bucket(MESSAGES_PER_S, burst_s=BURST_S))
     bytes: Bucket = field(default_factory=lambda: Bucket(BYTES_PER_S, burst_s=BURST_S))
+    states: Bucket = field(default_factory=lambda: Bucket(STATES_PER_S, burst_s=STATES_BURST_S))
+
+    def take(self, now: float, *, state: bool, size: int) -> bool:
+        """Whether there is room for one more in it."""
+        buckets = [(self.messages, 1), (self.bytes, size), *([(self.states, 1)] if state else [])]
+        if any(bucket.wait_s(now) for bucket, _ in buckets):
+            return False
+        for bucket, amount in buckets:
+            bucket.take(amount)
+        return True
 
 
 class Floodgate:
@@ -33,12 +44,10 @@ class Floodgate:
         if sender not in self._shares and len(self._shares) >= MOST_SENDERS:
             sender = ""
         share = self._shares.setdefault(sender, _Share())
-        if share.messages.wait_s(now) or share.bytes.wait_s(now):
-            self._complaints.add(sender, "it sends more than its share; the rest is dropped unread")
-            return False
-        share.messages.take(1)
-        share.bytes.take(size)
-        return True
+        if share.take(now, state=topic.endswith("/state"), size=size):
+            return True
+        self._complaints.add(sender, "it sends more than its share; the rest is dropped unread")
+        return False
 
     def _sender(self, topic: str) -> str:
         """The player by whose name a topic goes, as the broker's ACL has it: r/<cid>/<player>, s/<player>/..."""

@@ -12,7 +12,7 @@ import structlog
 
 from hub.testing import FakeClock
 from plugins.videotron.complaints import Complaints
-from plugins.videotron.floodgate import BYTES_PER_S, MESSAGES_PER_S, Floodgate
+from plugins.videotron.floodgate import BYTES_PER_S, MESSAGES_PER_S, STATES_BURST_S, STATES_PER_S, Floodgate
 from plugins.videotron.mqtt import _after_properties, _join_acknowledgements, bounded_queue, messages_of
 
 
@@ -53,13 +53,26 @@ def test_one_player_may_say_so_much_and_the_others_are_not_concerned() -> None:
     clock = FakeClock()
     floodgate, complaints = gate(clock)
 
-    admitted = sum(floodgate.admit("led/v1/s/gate-1/state", 100_000) for _ in range(1000))
+    admitted = sum(floodgate.admit("led/v1/s/gate-1/proof", 100_000) for _ in range(1000))
 
     assert 2 * BYTES_PER_S <= admitted * 100_000 <= 2 * BYTES_PER_S + 100_000
     assert list(complaints.recent()) == ["gate-1"]
     assert floodgate.admit("led/v1/r/0123/gate-2", 50)
     clock.advance(timedelta(seconds=10))
     assert floodgate.admit("led/v1/s/gate-1/state", 100)
+
+
+def test_a_player_that_says_ever_new_states_does_not_keep_the_hub_busy() -> None:
+    clock = FakeClock()
+    floodgate, complaints = gate(clock)
+
+    admitted = sum(floodgate.admit("led/v1/s/gate-1/state", 2000) for _ in range(1000))
+
+    assert admitted <= STATES_PER_S * STATES_BURST_S + 1
+    assert list(complaints.recent()) == ["gate-1"]
+    assert floodgate.admit("led/v1/s/gate-1/proof", 2000)
+    clock.advance(timedelta(seconds=1))
+    assert floodgate.admit("led/v1/s/gate-1/state", 2000)
 
 
 def test_small_messages_are_counted_too_whatever_topics_they_make_up() -> None:
