@@ -269,7 +269,7 @@ class Exchange:
     def _player(self, player: str) -> Player:
         issued = self.issuer.issued.get(player)
         return Player(
-            online=player in self.roster and self.roster.online(player),
+            online=self.broker.link is not None and player in self.roster and self.roster.online(player),
             last_seen=self.roster.last_seen(player) if player in self.roster else None,
             state=self.roster.state(player),
             manifest=issued.manifest if issued else None,

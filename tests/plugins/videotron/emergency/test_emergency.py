@@ -219,6 +219,21 @@ async def test_a_player_that_was_off_is_latched_when_it_comes_back_and_over_a_re
         await tools.until(lambda: scene.shows() is Shows.EMERGENCY)
 
 
+async def test_an_order_given_without_a_broker_is_not_called_sent_and_reaches_the_screen_with_it(scene, tools, clips):
+    await scene.deliver(clips["red"], FLOOD, template="banjir")
+    async with scene.player():
+        await scene.holds(FLOOD)
+        await scene.broker.kill()
+        await tools.until(lambda: scene.station.exchange.broker.link is None)
+
+        outcome = await scene.order("emergency", template="banjir", screens="gate-1")
+
+        assert (scene.stands()["gate-1"], "not there since" in outcome.message) == ("offline", True)
+        await scene.broker.start()
+        await tools.until(lambda: scene.stands()["gate-1"] == "in force", within_s=20)
+        assert scene.shows() is Shows.EMERGENCY
+
+
 async def test_a_hub_that_was_killed_right_after_the_order_goes_on_with_it(scene, broker, tools, clips, tmp_path):
     await scene.deliver(clips["red"], FLOOD, template="banjir")
     async with scene.player():
