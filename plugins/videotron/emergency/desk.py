@@ -11,6 +11,7 @@ from plugins.videotron.emergency.emergencies import LIVE, Emergencies
 from plugins.videotron.emergency.overrides import Wish
 from plugins.videotron.emergency.reckoning import told_people
 from plugins.videotron.emergency.standing import Stand
+from plugins.videotron.manifests import READY_STATES
 from plugins.videotron.protocol import Mode
 from plugins.videotron.settings import VideotronSettings
 
@@ -103,15 +104,19 @@ class EmergencyDesk:
 
 
 def _item_for(screen: str, asked: Asked, deliveries: Sequence[CurrentDelivery]) -> str:
-    """The item that this screen shows: of several with the template's name the one that was accepted last."""
+    """The item that this screen shows: of several with the template's name the one that was accepted last.
+
+    One whose films are made comes before one that is still being made, or cannot be: an emergency does not wait.
+    """
     found = [
-        one.item
+        one
         for one in deliveries
         if one.delivery.destination == screen
         and one.item.state in LIVE
         and ((asked.template and one.item.template == asked.template) or one.item.number == asked.item)
     ]
-    return max(found, key=lambda item: (item.accepted_at, item.number)).number if found else ""
+    best = max(found, key=lambda one: (one.state in READY_STATES, one.item.accepted_at, one.item.number), default=None)
+    return best.item.number if best else ""
 
 
 def _nothing_of(asked: Asked, deliveries: Sequence[CurrentDelivery]) -> NotAsked:
