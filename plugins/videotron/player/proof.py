@@ -69,8 +69,8 @@ class ProofLog:
         self.trouble = ""
         self._db = self._open()
         self._now = self._head()  # in memory: the state is asked for while another thread waits for the disk
-        self.waiting = 0
-        with self._writing():
+        self.waiting = self._count(self._now)
+        with contextlib.suppress(sqlite3.Error), self._writing():  # full, maybe: then before the next that is recorded
             self._end_unseen()
 
     def record(self, events: Iterable[Shown | Ended]) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,17 @@ def open_log(tmp_path: Path, told: list[Path]) -> Any:
     yield open_log
     for log in logs:
         log.close()
+
+
+@contextlib.contextmanager
+def no_more_than(size: int) -> Iterator[None]:
+    """A file system on which no file grows beyond this."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def shown(at: int = 0, **changes: Any) -> Shown:
@@ -256,6 +269,21 @@ def test_a_disk_that_takes_nothing_does_not_keep_the_player_from_starting(open_l
     assert play(log)
     assert "in memory alone" in log.trouble
     assert "could not be opened" in entries(log)[0].reason
+
+
+def test_a_disk_that_is_full_when_the_player_is_started_again_ends_neither_player_nor_record(
+    open_log: Open, tmp_path: Path
+) -> None:
+    log = open_log()
+    play(log)
+    log.record([shown(5)])  # and the power is cut
+
+    with no_more_than((tmp_path / "proof.db-wal").stat().st_size):
+        again = open_log(LATER)
+
+    assert again.waiting == 1
+    play(again, 9)
+    assert [entry.result for entry in entries(again)] == ["completed", "unknown", "completed"]
 
 
 def test_an_entry_that_the_disk_changed_is_never_sent_and_the_others_go_on(open_log: Open, tmp_path: Path) -> None:
