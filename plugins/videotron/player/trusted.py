@@ -305,8 +305,9 @@ class Trusted:
         self.troubles.append(f"{name} cannot be used: {str(error)[:150]}")
 
     def _store_keys(self, trust: Trust) -> None:
-        """Also where the first keys came from: should the disk spoil the rest, no key of long ago counts again."""
+        """Wherever keys are kept: whatever of it the disk spoils then, no key of long ago counts again."""
         self._store(trust)
+        put(self._folder / older(TRUST), pack(trust))
         self._renew_chain(trust)
 
     def _renew_chain(self, trust: Trust) -> None:

@@ -179,6 +179,22 @@ def test_a_spoiled_keychain_is_made_again_from_the_trust_and_never_older(
     assert again.version == (1, 5)
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_two_keysets_at_once_and_a_spoiled_trust_bring_no_stolen_key_back(
+    lived: Any, way: Callable[[Path], None]
+) -> None:
+    folder, office, manifests, _ = lived
+    office.rotate_online(key(102), stolen=True)
+    office.rotate_online(key(103))
+    await opened(folder).take_keys(office.chain)
+    way(folder / "trust.json")
+
+    again = opened(folder)
+
+    assert (again.keyset.version, again.keyset.epoch) == (4, 2)
+    assert not await takes(again.take_manifest(manifests[5]))
+
+
 async def test_a_lost_order_comes_back_with_the_same_document(lived: Any) -> None:
     folder, _, _, orders = lived
     for name in ("override.json", "override.copy.json"):
