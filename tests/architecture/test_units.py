@@ -160,3 +160,23 @@ def test_the_player_finds_the_display_that_it_may_use_and_one_that_comes_later()
     # Made before any card comes: the kernel takes a folder away only if it made it itself.
     assert re.findall(r"^d (\S+)", folders, re.MULTILINE) == ["/dev/dri", "/dev/snd"]
     assert "try-restart siarhub-player.service" in rule  # what is bound is the folder of the moment when it started
+
+
+@pytest.mark.parametrize(
+    ("host", "way"),
+    [
+        ("10.1.2.3", ""),
+        ("172.16.0.1", ""),
+        ("172.32.0.1", "172.32.0.1"),
+        ("100.63.1.1", "100.63.1.1"),
+        ("fd12::1", ""),
+        ("2001:db8::1", "2001:db8::1"),
+        ("no-such-name.invalid", "any"),  # it may be known later, anywhere
+    ],
+)
+def test_a_player_may_go_to_its_server_wherever_that_is(host: str, way: str) -> None:
+    command = [str(CONFIG / "install"), "way", host]
+
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+
+    assert said.strip() == way
