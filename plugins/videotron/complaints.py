@@ -32,12 +32,17 @@ class Complaints:
         known = self._by_sender.get(sender)
         if known is None:
             if len(self._by_sender) >= MAX_SENDERS:
+                self._forget_old(now)
+            if len(self._by_sender) >= MAX_SENDERS:
                 sender = "others"
             known = self._by_sender.setdefault(sender, Complaint(text=text, count=0, last=now, logged=now - REMEMBER))
         known.text, known.count, known.last = text, known.count + 1, now
         if now - known.logged >= LOG_EVERY:
             known.logged = now
             self._log.warning("message_was_refused", sender=sender, reason=text, count=known.count)
+
+    def _forget_old(self, now: datetime) -> None:
+        self._by_sender = {sender: one for sender, one in self._by_sender.items() if now - one.last < REMEMBER}
 
     def recent(self) -> dict[str, str]:
         """By sender, the last complaint of the past hour."""

@@ -49,6 +49,20 @@ def gate(clock: FakeClock) -> tuple[Floodgate, Complaints]:
     return Floodgate(namespace="led/v1", complaints=complaints, clock=clock), complaints
 
 
+def test_who_made_up_many_names_takes_nobodys_name_for_longer_than_an_hour() -> None:
+    clock = FakeClock()
+    _, complaints = gate(clock)
+    for number in range(100):
+        complaints.add(f"nobody-{number}", "no such screen is configured")
+    complaints.add("gate-1", "a fork")
+    assert "gate-1" not in complaints.recent()
+
+    clock.advance(timedelta(hours=1))
+    complaints.add("gate-1", "a fork")
+
+    assert complaints.recent() == {"gate-1": "a fork (1 refused)"}
+
+
 def test_one_player_may_say_so_much_and_the_others_are_not_concerned() -> None:
     clock = FakeClock()
     floodgate, complaints = gate(clock)
