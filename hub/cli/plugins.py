@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hub.api.service import set_up_logging
-from hub.cli.context import Context, fail, print_json
+from hub.cli.context import Context, fail, legible, print_json
 from hub.control import daemon_runs
 from hub.observe.health import read_status
 from hub.plugin_host.loader import BUNDLED, NAME, Found, PluginState, examine, find_at, find_plugins, load_class
@@ -57,7 +57,7 @@ def plugins(context: Context, as_json: bool) -> None:
         health = row["health"] or {"state": "", "summary": ""}
         why = "\n".join(filter(None, (row["reason"], health["summary"])))
         table.add_row(
-            Text(row["name"]), _coloured(row["state"]), _coloured(health["state"]), Text(row["origin"]), Text(why)
+            Text(row["name"]), _coloured(row["state"]), _coloured(health["state"]), Text(row["origin"]), legible(why)
         )
     context.console.print(table)
 

@@ -64,7 +64,7 @@ def running(config: Path) -> Iterator[Path]:
     state = config.parent / "state"
     status = Status(
         version="0", pid=os.getpid(), started_at=datetime.now(UTC), written_at=datetime.now(UTC), jobs={}, intake={},
-        transcoding=(), parts=(Part(name="mine", state="degraded", summary="disk full"),),
+        transcoding=(), parts=(Part(name="mine", state="degraded", summary="disk full\x1b[2J"),),
         plugins=(
             {"name": "mine", "state": "running", "origin": "/p/mine.py", "reason": ""},
             {"name": "bad", "state": "broken", "origin": "/p/bad.py", "reason": "[red]SyntaxError[/]"},
@@ -96,17 +96,18 @@ def test_a_running_hub_tells_the_health_of_its_plugins(running: Path) -> None:
 
     rows = listed(running)
 
-    assert rows["mine"]["health"] == {"state": "degraded", "summary": "disk full"}
+    assert rows["mine"]["health"] == {"state": "degraded", "summary": "disk full\x1b[2J"}
     assert (rows["bad"]["state"], rows["bad"]["health"]) == ("broken", None)
     assert rows["late"]["state"] == "found"
     assert "restart" in rows["late"]["reason"]
 
 
-def test_the_table_shows_reasons_as_they_are_written(running: Path) -> None:
+def test_the_table_shows_reasons_as_they_are_written_but_for_what_steers_a_terminal(running: Path) -> None:
     result = siarhub("--config", running, "plugins")
 
     assert result.exit_code == 0
     assert "[red]" in result.output
+    assert "\x1b" not in result.output
 
 
 @pytest.mark.parametrize("name", ["Kopi", "1st", "a-b", "../x", "", "radio", "check", "jobs", "x" * 32])
