@@ -89,6 +89,15 @@ class PluginContext(Generic[SettingsT]):
     journal: Journal
     translate: Translate
     _hub: Hub
+    _kept: Path | None = None
+
+    @property
+    def kept_dir(self) -> Path:
+        """Where a running hub keeps this plugin's state, to be read only.
+
+        It is `state_dir`, but for `siarhub check` and `plan`, which give a folder that is thrown away.
+        """
+        return self._kept or self.state_dir
 
     async def deliveries(self) -> Sequence[CurrentDelivery]:
         """The plugin's own deliveries to reconcile against.

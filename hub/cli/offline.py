@@ -59,6 +59,7 @@ def plugins_offline(settings: Settings) -> Iterator[tuple[PluginHost, list[Plugi
                 name=name, settings=table, state_dir=state_dir, root=settings.hub.root, zone=settings.hub.zone,
                 log=structlog.get_logger(name), clock=SystemClock(), records=hub, journal=hub,
                 translate=catalogue(settings.hub.language, module.parent), _hub=hub,
+                _kept=settings.hub.state_dir / "plugins" / name,
             )  # fmt: skip
 
         found = find_plugins(settings.hub.plugin_dir)

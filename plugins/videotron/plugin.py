@@ -72,7 +72,7 @@ class VideotronPlugin:
             )
         problems += problems_of_acl(broker.password_file)
         if self._settings.screens:
-            folder = keys_folder(self._settings, self._context.state_dir)
+            folder = keys_folder(self._settings, self._context.kept_dir)
             problems += keystatus.unusable(folder, now=self._context.clock.now())
         return problems
 

@@ -14,6 +14,19 @@ from hub.control import SOCKET
 from tests.hub.cli.conftest import Office
 
 QUIET = "[plugins.videotron]\nenabled = false\n[plugins.radio]\nenabled = false\n[plugins.archive]\nenabled = false\n"
+KEEPER = """
+from hub.api import PluginSettings, hookimpl
+
+class Keeper:
+    Settings = PluginSettings
+
+    def __init__(self, context):
+        self._kept = context.kept_dir
+
+    @hookimpl
+    def hub_check_environment(self):
+        return [] if (self._kept / "key").exists() else [f"{self._kept} lacks its key"]
+"""
 
 
 @pytest.fixture
@@ -56,6 +69,20 @@ def test_a_plugin_that_cannot_run_is_named_with_the_reason(ready: Office) -> Non
 
     assert any("bad" in one and "ZeroDivisionError" in one for one in found)
     assert any("nowhere" in one and "neither installed" in one for one in found)
+
+
+def test_a_plugin_is_judged_by_what_the_hub_keeps_for_it_and_not_by_the_folder_that_check_gives_it(
+    ready: Office,
+) -> None:
+    (ready.folder / "plugins" / "keeper.py").write_text(KEEPER)
+    kept = ready.folder / "state" / "plugins" / "keeper"
+    found = problems(ready)
+    assert any("keeper" in one and f"{kept} lacks its key" in one for one in found), found
+
+    kept.mkdir(parents=True)
+    (kept / "key").touch()
+
+    assert problems(ready, code=0) == []
 
 
 def test_a_damaged_ledger_is_named_and_a_sound_one_is_not(ready: Office) -> None:
