@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from plugins.videotron.player.machine import Readings
-from plugins.videotron.protocol import Manifest, Problem, Rejection, Trouble
+from plugins.videotron.protocol import Attack, Manifest, Problem, Rejection, Trouble
 
 SILENCE = timedelta(days=1)  # the hub signs a manifest anew every few hours
 AHEAD = timedelta(minutes=2)
@@ -81,7 +81,7 @@ def _authority(facts: Facts) -> Iterator[Problem]:
         yield _problem(Trouble.SILENCE, f"the newest is of {_time(manifest.issued)}")
     if facts.keys_expire is not None and facts.keys_expire <= now:
         yield _problem(Trouble.KEYS_EXPIRED, f"since {_time(facts.keys_expire)}")
-    lately = [one for one in facts.rejections if now - one.last < REJECTED_LATELY]
+    lately = [one for one in facts.rejections if now - one.last < REJECTED_LATELY and not _is_an_old_copy(one)]
     if lately:
         count, kinds = sum(one.count for one in lately), sorted({one.attack for one in lately})
         yield _problem(Trouble.REJECTIONS, f"{count} times, the last within the hour: {', '.join(kinds)}")
@@ -145,3 +145,8 @@ def _problem(code: Trouble, text: str) -> Problem:
 
 def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _is_an_old_copy(one: Rejection) -> bool:
+    """A broker that was killed gives out what it had saved last, which may be a manifest of before: once, by itself."""
+    return one.attack == Attack.ROLLBACK and one.count == 1

@@ -69,6 +69,13 @@ def test_every_trouble_of_the_protocol_can_be_told():
     assert {trouble for _, trouble in marks.args[1]} == set(Trouble)
 
 
+def test_one_old_copy_of_a_broker_that_was_killed_is_no_trouble_but_a_second_is():
+    once = Rejection(attack="rollback", count=1, last=NOON)
+
+    assert codes(rejections=(once,)) == []
+    assert codes(rejections=(once.model_copy(update={"count": 2}),)) == [Trouble.REJECTIONS]
+
+
 def test_what_was_refused_an_hour_ago_is_no_trouble_any_more():
     old = Rejection(attack="rollback", count=9, last=NOON - timedelta(hours=1))
 
