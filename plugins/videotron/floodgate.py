@@ -10,7 +10,7 @@ from plugins.videotron.complaints import Complaints
 
 MESSAGES_PER_S = 2000  # reports on a fast link with small blocks
 BYTES_PER_S = 4 << 20
-STATES_PER_S = 10  # a player says one a second at most; each has the hub look at everything anew
+STATES_PER_S = 10  # a player says five a second at most; each has the hub look at everything anew
 BURST_S, STATES_BURST_S = 2.0, 5.0
 MOST_SENDERS = 5000
 

@@ -31,6 +31,7 @@ from plugins.videotron.protocol import (
 
 STATE_EVERY_S = 60.0
 LOOK_EVERY_S = 1.0
+LEAST_PAUSE_S = 0.2  # between two states: the hub drops those of who says more than ten a second
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -145,19 +146,21 @@ class Speaking:
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._news.wait()
             self._news.clear()
-            if connection.up:
-                await self._speak(connection)
+            if connection.up and await self._speak(connection):
+                await asyncio.sleep(LEAST_PAUSE_S)
 
-    async def _speak(self, connection: Connection) -> None:
+    async def _speak(self, connection: Connection) -> bool:
+        """Whether there was something to say."""
         async with self._turn:
             state, now = self.state(), self._clock.monotonic()
             if now - self._said_at < STATE_EVERY_S and self._said and _news_of(state) == _news_of(self._said):
-                return
+                return False
             self._n += 1
             state = state.model_copy(update={"n": self._n})
             signed = encode_signed(state, self._identity)
             if await connection.publish(self._topics.state(self._player), signed, qos=1, retain=True):
                 self._said, self._said_at = state, now
+            return True
 
     def _playing(self) -> Playing | None:
         playback = self._facts.playback

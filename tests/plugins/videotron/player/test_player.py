@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from PIL import Image
 
+from plugins.videotron.player.speaking import LEAST_PAUSE_S
 from plugins.videotron.protocol import ReportFlag
 
 FIRST, SECOND = "IP-2026-11-0001", "IP-2026-11-0002"
@@ -274,3 +276,22 @@ async def test_rubbish_on_its_topics_changes_nothing(hub: Any, films: Any, start
         await hub.until(lambda: len(hub.played()) > before)
 
     assert hub.last().seq == 1
+
+
+async def test_a_player_that_finds_one_film_after_the_other_on_its_disk_tells_the_hub_no_more_than_it_reads(
+    hub: Any, films: Any, start_agent: Any
+) -> None:
+    await hub.serve(films["red"])
+    await hub.manifest(1, films["red"].entry(FIRST))
+    async with start_agent() as agent:
+        await hub.until(lambda: hub.shows(FIRST))
+        said, began = len(hub.states), asyncio.get_running_loop().time()
+
+        for number in range(100):  # as when many small films are checked at a start
+            agent.library.held.add(f"{number:032x}".ljust(64, "0"))
+            agent.speaking.wake()
+            await asyncio.sleep(0.005)
+        await hub.until(lambda: len(hub.last().holds) == 101)
+
+        took = asyncio.get_running_loop().time() - began
+        assert len(hub.states) - said <= took / LEAST_PAUSE_S + 2
