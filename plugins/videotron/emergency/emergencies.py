@@ -222,7 +222,13 @@ class Emergencies:
         return change(wish, told, self._player_of(player), signer=signer_of(keyring), now=now)
 
     def _sign(self, due: Mapping[str, Change], overrides: Overrides, keyring: Keyring) -> list[str]:
-        told = overrides.issue(due, keyring=keyring, now=self._context.clock.now()) if due else {}
+        if not due:
+            return []
+        states = {player: self._player_of(player).state for player in due}
+        seen = {
+            one: state.override for one, state in states.items() if state and state.keyset == keyring.keyset.version
+        }
+        told = overrides.issue(due, keyring=keyring, now=self._context.clock.now(), seen=seen)
         for player, one in told.items():
             self._log.warning(
                 "override_was_issued",

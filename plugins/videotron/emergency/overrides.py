@@ -16,7 +16,16 @@ from pathlib import Path
 
 from hub.api import ItemNumber
 from plugins.videotron.keys.keyring import Keyring
-from plugins.videotron.protocol import Mode, Override, Standby, WireError, decode, encode_signed, key_id
+from plugins.videotron.protocol import (
+    MAX_SAFE_INTEGER,
+    Mode,
+    Override,
+    Standby,
+    WireError,
+    decode,
+    encode_signed,
+    key_id,
+)
 
 DATABASE = "overrides.sqlite3"
 SCHEMA = """
@@ -127,24 +136,32 @@ class Overrides:
         """What this order asked for cannot be shown."""
         self.wish([replace(one, failed=reason[:1000]) for one in self.wishes.values() if one.order == order])
 
-    def issue(self, due: Mapping[str, Change], *, keyring: Keyring, now: datetime) -> Mapping[str, InForce]:
-        """Sign and keep an override for each of these players, in one commit; returns them by player."""
+    def issue(
+        self, due: Mapping[str, Change], *, keyring: Keyring, now: datetime, seen: Mapping[str, int] | None = None
+    ) -> Mapping[str, InForce]:
+        """Sign and keep an override for each of these players, in one commit; returns them by player.
+
+        `seen` has the counters that players say they follow, under these keys.
+        """
         with self._lock:
-            issued = {player: self._signed(player, one, keyring, now) for player, one in due.items()}
+            counters = {player: (seen or {}).get(player, 0) for player in due}
+            issued = {player: self._signed(player, one, keyring, now, counters[player]) for player, one in due.items()}
             rows = [(player, one.wish, one.signer, one.document) for player, one in issued.items()]
             self._write("INSERT OR REPLACE INTO override VALUES (?, ?, ?, ?)", rows)
             self.in_force = {**self.in_force, **issued}
             return issued
 
-    def _signed(self, player: str, due: Change, keyring: Keyring, now: datetime) -> InForce:
+    def _signed(self, player: str, due: Change, keyring: Keyring, now: datetime, seen: int) -> InForce:
         before = self.in_force.get(player)
+        # Never below the milliseconds since 1970, nor below what the player follows: a lost database must still be
+        # above what players have seen, even when the server's clock was ahead then.
+        above = max(before.override.counter if before else 0, seen) + 1
         override = Override(
             site=keyring.site,
             aud=player,
             keyset=keyring.keyset.version,
             epoch=keyring.keyset.epoch,
-            # Never below the milliseconds since 1970: a lost database must still be above what players have seen.
-            counter=max((before.override.counter if before else 0) + 1, int(now.timestamp() * 1000)),
+            counter=min(max(above, int(now.timestamp() * 1000)), MAX_SAFE_INTEGER),
             issued=now.astimezone(UTC),
             until=due.until.astimezone(UTC) if due.until else None,
             mode=due.mode,

@@ -74,6 +74,19 @@ def test_the_counter_grows_also_when_the_clock_goes_back_or_the_database_is_lost
     assert counters == sorted(set(counters))
 
 
+def test_the_counter_is_above_what_the_player_follows_though_the_clock_was_ahead_and_the_database_is_lost(
+    tmp_path: Path, keyring: Keyring
+) -> None:
+    ahead = int((NOW + timedelta(days=365)).timestamp() * 1000)
+    overrides = Overrides(tmp_path / DATABASE)
+
+    change = Change(wish="1", mode=Mode.NONE)
+    told = overrides.issue({"gate-1": change}, keyring=keyring, now=NOW, seen={"gate-1": ahead})
+    overrides.close()
+
+    assert told["gate-1"].override.counter == ahead + 1
+
+
 def test_a_damaged_database_is_set_aside(tmp_path: Path, keyring: Keyring) -> None:
     (tmp_path / DATABASE).write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
 
