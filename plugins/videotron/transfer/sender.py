@@ -99,11 +99,13 @@ class Sender:
         self._bucket = Bucket(pace.upload_limit_kbps * 125)
         self._wake = asyncio.Event()
         self._largest: int | None = None  # message that the broker takes
+        self._has_offered = False
         self._gone: deque[str] = deque(maxlen=REMEMBERED)  # offered before: players may still report on them
         self.uplink = Uplink()
 
     def offer(self, offers: Iterable[Offer]) -> None:
         """Serve these contents and no others; transfers that go on are not disturbed."""
+        self._has_offered = True
         offered = {offer.content.cid: offer for offer in offers}
         for cid in self._transfers.keys() - offered.keys():
             self._transfers.pop(cid).carousel.reset()
@@ -129,8 +131,8 @@ class Sender:
             transfer.carousel.forget(player)
 
     def knows(self, cid: str) -> bool:
-        """Whether this content is offered, or was lately."""
-        return cid in self._transfers or cid in self._gone
+        """Whether this content is offered, or was lately; a hub that has just started cannot tell yet, and says so."""
+        return not self._has_offered or cid in self._transfers or cid in self._gone
 
     def blocks_of(self, cid: str) -> int | None:
         """How many blocks an offered content has."""

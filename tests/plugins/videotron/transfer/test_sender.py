@@ -239,3 +239,12 @@ async def test_what_is_no_longer_offered_is_remembered_for_late_reports(tmp_path
 
     assert sender.knows(content.cid)
     assert not sender.knows("0" * 32)
+
+
+async def test_before_its_first_offer_a_hub_that_was_killed_calls_no_report_one_of_nothing() -> None:
+    sender = make()
+    assert sender.knows("0" * 32)
+
+    sender.offer([])
+
+    assert not sender.knows("0" * 32)
