@@ -17,13 +17,21 @@ def trust_each_other(hub_state: Path, players: Mapping[str, Path]) -> None:
     Before either is started. Blocks. Raises: BadKeys when the hub has keys already; OSError.
     """
     hub_state.mkdir(parents=True, exist_ok=True)
-    now = datetime.now(UTC)
-    keyring = make(hub_state / "keys", now=now)
+    make(hub_state / "keys", now=datetime.now(UTC))
+    enrol_here(hub_state, players)
+
+
+def enrol_here(hub_state: Path, players: Mapping[str, Path]) -> None:
+    """Let a hub that has keys know these players, also new machines at screens that had others.
+
+    While neither runs. Blocks. Raises: OSError.
+    """
     enrolments = Enrolments(hub_state / FILE)
     try:
         for player, folder in players.items():
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / KEYCHAIN).write_bytes(keyring.chain)
-            enrolments.enrol(player, Identity.load_or_make(folder).public, at=now, who="this machine")
+            (folder / KEYCHAIN).write_bytes((hub_state / "keys" / KEYCHAIN).read_bytes())
+            key = Identity.load_or_make(folder).public
+            enrolments.enrol(player, key, at=datetime.now(UTC), who="this machine")
     finally:
         enrolments.close()

@@ -18,6 +18,7 @@ import pytest
 from hub.api import Played
 from hub.demo.stage import program
 from hub.media.samples import make_poster
+from plugins.videotron.local_trust import enrol_here
 from tests.system.chain import Chain
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -178,8 +179,10 @@ async def _lost_renditions_are_made_again(chain: Chain) -> None:
     """As after the restore of a backup that left out what can be made again, with new machines at the screens."""
     for child in (*chain.stage.children[1:], chain.stage.hub):
         await child.stop()
-    for folder in (*chain.stage.folder.glob("player-*/"), chain.stage.state_dir / "renditions"):
+    players = {folder.name.removeprefix("player-"): folder for folder in chain.stage.folder.glob("player-*/")}
+    for folder in (*players.values(), chain.stage.state_dir / "renditions"):
         await asyncio.to_thread(shutil.rmtree, folder)
+    await asyncio.to_thread(enrol_here, chain.stage.state_dir / "plugins" / "videotron", players)
     before = len(chain.facts(Played))
 
     await _start(chain)
