@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import os
 import random
 import sys
 import time
@@ -71,7 +72,7 @@ class Second:
         (self.folder / "state/enrolment").write_text(json.dumps(envelope))
         (self.folder / "settings.json").write_text(json.dumps(told))
         command = [sys.executable, "-m", "second_player", str(self.folder / "settings.json")]
-        self.process = await asyncio.create_subprocess_exec(*command, cwd=HERE)
+        self.process = await asyncio.create_subprocess_exec(*command, env={**os.environ, "PYTHONPATH": str(HERE)})
 
     async def kill(self) -> None:
         self.process.kill()

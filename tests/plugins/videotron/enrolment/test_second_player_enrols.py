@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ async def test_a_player_of_another_make_is_enrolled_by_its_code(site: Any, tmp_p
     settings.write_text(json.dumps(told | {"port": site.broker.port, "knock_every_s": 0.1}))
     command = [sys.executable, "-m", "second_player", str(settings)]
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=Path(__file__).parents[1], stdout=asyncio.subprocess.PIPE
+        *command,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         code = (await process.stdout.readline()).decode().strip()
