@@ -180,13 +180,16 @@ class Hub:
 
     async def settle(self) -> None:
         """One session with the broker, as long as there is anything to do."""
+        cut: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 task = group.create_task(self.keeper.run(self.wire))  # type: ignore[arg-type]
                 await self._idle()
                 task.cancel()
-        except* Cut as cut:
-            raise cut.exceptions[0] from None
+        except* Cut as found:
+            cut = found.exceptions[0]
+        if cut is not None:  # raised in there, Python before 3.11.4 would put it into a group
+            raise cut
 
     async def _idle(self) -> None:
         """Until the keeper has said so much and waits for more."""
