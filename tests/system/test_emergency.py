@@ -129,7 +129,7 @@ async def test_a_file_is_on_the_screens_without_any_further_step(strict: Chain, 
 
     assert answer["done"], answer
     assert {row["screen"]: row["state"] for row in answer["screens"]} == dict.fromkeys(EVERY, "in force")
-    assert shows(chain) == dict.fromkeys(EVERY, "emergency")
+    await chain.until("written down", lambda: shows(chain) == dict.fromkeys(EVERY, "emergency"))
     assert took < 60
     [item] = chain.items()
     record = json.loads(chain.siarhub("show", item["number"], "--json").stdout)["record"]
