@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hub.api import CurrentDelivery, ItemNumber, Sha256
+from plugins.videotron.database import opened, set_aside
 from plugins.videotron.keys.keyring import Keyring
 from plugins.videotron.manifests import Programme
 from plugins.videotron.protocol import Manifest, Screen, WireError, cid_of, decode, encode_signed
@@ -70,12 +71,12 @@ class Store:
         self._lock = threading.Lock()
         self._cache: dict[str, Issued] = {}
         try:
-            self._db = _opened(path)
+            self._db = opened(path, SCHEMA)
         except sqlite3.OperationalError:  # locked, or a full disk: it may be whole
             raise
         except sqlite3.DatabaseError:
-            _set_aside(path)
-            self._db = _opened(path)
+            set_aside(path)
+            self._db = opened(path, SCHEMA)
 
     def close(self) -> None:
         with self._lock:
@@ -217,24 +218,3 @@ def _digest(wish: Wish, keyring: Keyring) -> str:
     parts += [repr(item) for item in wish.programme.items]
     parts += ["standby", *(repr(film) for film in wish.programme.standby), "fallback", repr(wish.programme.fallback)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        if (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        db.executescript(SCHEMA)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _set_aside(path: Path) -> None:
-    """Kept for whoever wants to look, as `<name>.damaged`; its log goes with it."""
-    for one in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        if one.exists():
-            one.replace(one.with_name(f"{one.name}.damaged"))

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.api import ItemNumber
+from plugins.videotron.database import opened, set_aside
 from plugins.videotron.keys.keyring import Keyring
 from plugins.videotron.protocol import (
     MAX_SAFE_INTEGER,
@@ -100,12 +101,12 @@ class Overrides:
         """Open or make the database; a damaged one is set aside. Raises: sqlite3.Error."""
         self._lock = threading.Lock()
         try:
-            self._db = _opened(path)
+            self._db = opened(path, SCHEMA)
         except sqlite3.OperationalError:  # locked, or a full disk: it may be whole
             raise
         except sqlite3.DatabaseError:
-            _set_aside(path)
-            self._db = _opened(path)
+            set_aside(path)
+            self._db = opened(path, SCHEMA)
         self.wishes: Mapping[str, Wish] = {one.player: one for one in map(_wish, self._db.execute(_WISHES))}
         self.in_force: Mapping[str, InForce] = dict(_readable(self._db.execute(_OVERRIDES)))
         self.own_items = frozenset(ItemNumber(row[0]) for row in self._db.execute("SELECT item FROM own_item"))
@@ -207,24 +208,3 @@ def _readable(rows: Iterable[tuple[str, str, str, bytes]]) -> Iterator[tuple[str
     for player, wish, signer, document in rows:
         with contextlib.suppress(WireError):  # of another version: it is issued anew, above it by the clock
             yield player, InForce(wish=wish, signer=signer, override=decode(Override, document), document=document)
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        if (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        db.executescript(SCHEMA)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _set_aside(path: Path) -> None:
-    """Kept for whoever wants to look, as `<name>.damaged`; its log goes with it."""
-    for one in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        if one.exists():
-            one.replace(one.with_name(f"{one.name}.damaged"))

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hub.api import HubError, Order, Outcome
+from plugins.videotron.database import opened
 
 FILE = "enrolments.db"
 ENROLLED, REVOKED = "videotron.enrolled", "videotron.revoked"
@@ -192,17 +193,8 @@ def _text(at: datetime) -> str:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    try:
-        db.execute("PRAGMA journal_mode = DELETE")  # a reader of another user needs no file beside it
-        db.execute("PRAGMA synchronous = EXTRA")
-        if (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        db.executescript(SCHEMA)
-    except BaseException:
-        db.close()
-        raise
-    return db
+    # No WAL: a reader of another user needs no file beside it.
+    return opened(path, SCHEMA, journal="DELETE", synchronous="EXTRA")
 
 
 def _set_aside(path: Path) -> Path:
